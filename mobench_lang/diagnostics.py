@@ -1,0 +1,115 @@
+"""Diagnostics: what mobench says about a text, as data.
+
+In: facts found by a stage. Out: immutable `Diagnostic` records, returned in tuples and never raised; renderers in
+`report/` turn one record into text, JSON, SARIF or GitHub annotations. Every code is registered in `CODES` with the
+sentence that names its family; `docs/errors/<code>.md` explains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from importlib import resources
+from typing import TypeAlias
+
+from mobench_lang.source import Span
+
+
+class Severity(Enum):
+    """How bad it is: an error stops the compiler, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A place that belongs to the story, with what to say there."""
+
+    span: Span
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the text of `span` by `text`; an empty span inserts."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A way out, as edits that may be applied together. `safe` ones are applied by `check --fix`."""
+
+    message: str
+    edits: tuple[Edit, ...] = ()
+    safe: bool = False
+
+
+Fact: TypeAlias = str | int | float | bool | None | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding.
+
+    `code` is stable (`E0312`), `message` one sentence, `span` the tight place, `label` what to write under the
+    carets there. `labels` are further places (cause, context), `helps` say what to do, `facts` are the values
+    involved as typed data (for machines), `fixes` are edits.
+    """
+
+    code: str
+    message: str
+    span: Span
+    label: str = ""
+    labels: tuple[Label, ...] = ()
+    helps: tuple[str, ...] = ()
+    facts: tuple[tuple[str, Fact], ...] = ()
+    fixes: tuple[Fix, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """From the first letter of the code: E is an error, W a warning."""
+        return Severity.ERROR if self.code.startswith("E") else Severity.WARNING
+
+    @property
+    def is_error(self) -> bool:
+        """True if the finding stops the compiler."""
+        return self.severity is Severity.ERROR
+
+
+Diagnostics: TypeAlias = tuple[Diagnostic, ...]
+
+
+@cache
+def codes() -> dict[str, str]:
+    """Every code with the title of its page, from `codes.toml` beside this module."""
+    import tomllib
+
+    text = resources.files("mobench_lang").joinpath("codes.toml").read_text("utf-8")
+    return {str(k): str(v) for k, v in tomllib.loads(text).items()}
+
+
+def has_errors(found: Iterable[Diagnostic]) -> bool:
+    """True if any of the findings is an error."""
+    return any(d.is_error for d in found)
+
+
+def in_order(found: Iterable[Diagnostic]) -> Diagnostics:
+    """The findings by file, place and code, each once."""
+    unique = {(d.span.source.name, d.span.start, d.span.end, d.code, d.message): d for d in found}
+    return tuple(unique[k] for k in sorted(unique))
+
+
+def suggest(word: str, known: Iterable[str], limit: int = 2) -> tuple[str, ...]:
+    """Up to `limit` known names that are close to `word`, nearest first; none if nothing is close."""
+    from difflib import get_close_matches
+
+    names = sorted(set(known))
+    folded = {n.lower(): n for n in reversed(names)}
+    exact = [folded[word.lower()]] if word.lower() in folded else []
+    near = get_close_matches(word, names, n=limit, cutoff=0.72)
+    return tuple(dict.fromkeys([*exact, *near]))[:limit]

@@ -1,0 +1,252 @@
+"""The typed meaning of one bench: what `check` hands to `matrix`.
+
+In: nothing. Out: frozen pydantic models of plain data, no syntax and no closures, so that every later stage works
+without the evaluator. Quantities are exact and in base units; collections are tuples in a stable order.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """Base of every record: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Quantity(Frozen):
+    """An exact number in a base unit.
+
+    Base units: ns (time), B (data), m°C (temperature), mK (temperature difference), µW, µJ, µAh, Hz, tok, tok/s,
+    µJ/tok, pp (percentage points) and 1 (ratios).
+    """
+
+    value: Decimal
+    unit: str
+
+
+class Unknown(Frozen):
+    """A value that only the run will know, with the reason (`the size is not known without the file`)."""
+
+    unknown: str
+
+
+class Entity(Frozen):
+    """A declared thing: a model, engine, device, workload, meter or task with its attributes.
+
+    `name` is the declaration's name (`qwen3`), or the canonical text of an anonymous one (`llama_cpp { threads = 4 }`);
+    `base` is the identity that `==` compares (`llama_cpp`). `attrs` are sorted by key, typed by the schema.
+    """
+
+    kind: str
+    name: str
+    base: str
+    attrs: tuple[tuple[str, Value], ...] = ()
+
+    def get(self, key: str) -> Value:
+        """The attribute, or None where it is not set."""
+        return next((v for k, v in self.attrs if k == key), None)
+
+
+class Record(Frozen):
+    """A record of named values, such as one conversation of a JSONL file, or the `hf(…)` of a model's source."""
+
+    fields: tuple[tuple[str, Value], ...]
+
+    def get(self, key: str) -> Value:
+        """The field, or None where it is missing."""
+        return next((v for k, v in self.fields if k == key), None)
+
+
+Value: TypeAlias = "bool | int | Decimal | str | Quantity | Unknown | Entity | Record | tuple[Value, ...] | None"
+
+
+class Place(Frozen):
+    """Where something was written: file as shown, 1-based line and column."""
+
+    file: str
+    line: int
+    column: int
+
+
+class Origin(Frozen):
+    """Where a value came from: its path in the bench (`run.timeout`), its text, and the chain of places, last setter
+    first. `default` names the rule where nothing was written."""
+
+    path: str
+    value: str
+    chain: tuple[Place, ...]
+    default: str = ""
+
+
+class Axis(Frozen):
+    """One axis: its name, its type (`model`, `quant`, `int`, …) and its distinct values in order of appearance.
+
+    `labels` are the canonical texts of the values, as they stand in results.
+    """
+
+    name: str
+    type: str
+    values: tuple[Value, ...]
+    labels: tuple[str, ...]
+
+
+class Choice(Frozen):
+    """For one combination of the axes that a step reads: the rows it offers."""
+
+    key: tuple[int, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+class Step(Frozen):
+    """One level of the product: the axes it sets (several under `zip`), the earlier axes its list depends on, and for
+    each reachable combination of those the rows of value indices. Axes are numbers into `Bench.axes`."""
+
+    sets: tuple[int, ...]
+    reads: tuple[int, ...]
+    choices: tuple[Choice, ...]
+
+
+class Walk(Frozen):
+    """One product: the matrix itself, or the cells of one `include`."""
+
+    steps: tuple[Step, ...]
+
+
+class Clause(Frozen):
+    """An `exclude`: the axes it reads and the combinations for which it is true. `unknown` combinations keep the cell."""
+
+    text: str
+    because: str
+    place: Place
+    reads: tuple[int, ...]
+    true: tuple[tuple[int, ...], ...]
+    unknown: tuple[tuple[int, ...], ...] = ()
+
+
+class Design(Frozen):
+    """A designed fraction of what the excludes leave: `sample` of a size, or `pairwise` cover; seeded."""
+
+    kind: Literal["sample", "pairwise"]
+    size: int | None
+    seed: int
+
+
+class Metric(Frozen):
+    """A metric to measure; optional ones (`measure?`) are measured where the target can."""
+
+    name: str
+    optional: bool
+
+
+class Const(Frozen):
+    """A number in a claim, in the unit of the metric it is compared with."""
+
+    op: Literal["const"] = "const"
+    value: Decimal
+    unit: str
+
+
+class Aggregate(Frozen):
+    """`median(decode_rate)`; with `replace`, of the cell in which those axes (axis index, value index) are replaced."""
+
+    op: Literal["aggregate"] = "aggregate"
+    function: Literal["median", "mean", "min", "max", "p50", "p95", "p99", "cv"]
+    metric: str
+    replace: tuple[tuple[int, int], ...] = ()
+
+
+class Arithmetic(Frozen):
+    """`left op right` over numbers."""
+
+    op: Literal["+", "-", "*", "/"]
+    left: Term
+    right: Term
+
+
+Term: TypeAlias = Annotated[Const | Aggregate | Arithmetic, Field(discriminator="op")]
+
+
+class Comparison(Frozen):
+    """`left op right`, the atom of a claim."""
+
+    op: Literal["<", "<=", ">", ">=", "==", "!="]
+    left: Term
+    right: Term
+
+
+class Both(Frozen):
+    """`and`, `or` or `not` of claims."""
+
+    op: Literal["and", "or", "not"]
+    parts: tuple[Claim, ...]
+
+
+Claim: TypeAlias = Annotated[Comparison | Both, Field(discriminator="op")]
+
+
+class Expectation(Frozen):
+    """`expect`/`warn`: the claim about each cell, the cells it is about (None: all) and how verdict rows are grouped."""
+
+    severity: Literal["expect", "warn"]
+    text: str
+    place: Place
+    claim: Claim
+    where: str
+    reads: tuple[int, ...]
+    true: tuple[tuple[int, ...], ...] | None
+    per: tuple[str, ...]
+
+
+class Setting(Frozen):
+    """A requested device condition, such as `airplane? = on`; optional ones are applied where the target can."""
+
+    name: str
+    value: Value
+    optional: bool
+
+
+class Order(str, Enum):
+    """In which order the launches of a bench run."""
+
+    RANDOMIZED = "randomized"
+    INTERLEAVED = "interleaved"
+    SEQUENTIAL = "sequential"
+
+
+class Protocol(Frozen):
+    """How each cell is measured. Times in ns, temperatures in m°C."""
+
+    warmup: int = 1
+    repeat: int = 5
+    timeout_ns: int = 600_000_000_000
+    retries: int = 1
+    order: Order = Order.RANDOMIZED
+    isolation: Literal["trial", "cell"] = "trial"
+    seed: int | None = None
+    start_below: int | None = None
+    abort_above: int | None = None
+    cooldown_ns: int = 0
+    gate_timeout_ns: int = 300_000_000_000
+    max_load: Decimal | None = None
+
+
+class Bench(Frozen):
+    """One bench, checked: everything a plan is made from."""
+
+    edition: int
+    name: str
+    axes: tuple[Axis, ...]
+    walks: tuple[Walk, ...]
+    excludes: tuple[Clause, ...]
+    design: Design | None
+    protocol: Protocol
+    conditions: tuple[Setting, ...]
+    metrics: tuple[Metric, ...]
+    expectations: tuple[Expectation, ...]
+    origins: tuple[Origin, ...]

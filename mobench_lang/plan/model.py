@@ -1,0 +1,115 @@
+"""The plan: what crosses from `compile` to `exec`, as versioned canonical JSON.
+
+In: nothing. Out: the pydantic models of `plan.json` and of the lines of `cells.jsonl`. A plan is complete: `exec` needs
+neither the spec nor the checker. Cells are streamed (id and index vector), never held as objects.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mobench_lang.ir import Claim, Frozen, Metric, Order, Place, Value
+
+PLAN_VERSION = 1
+
+
+class PlanAxis(Frozen):
+    """One axis with its resolved values; an index vector holds one index per axis, in this order."""
+
+    name: str
+    type: str
+    values: tuple[Value, ...]
+    labels: tuple[str, ...]
+
+
+class PlanProtocol(Frozen):
+    """How each cell is measured; times in ns, temperatures in m°C, `seed` fixes the order and the random tokens."""
+
+    warmup: int
+    repeat: int
+    timeout_ns: int
+    retries: int
+    order: Order
+    isolation: Literal["trial", "cell"]
+    seed: int
+    start_below: int | None
+    abort_above: int | None
+    cooldown_ns: int
+    gate_timeout_ns: int
+    max_load: str | None
+
+
+class PlanSetting(Frozen):
+    """A requested device condition."""
+
+    name: str
+    value: Value
+    optional: bool
+
+
+class PlanSkip(Frozen):
+    """One reason for leaving cells out: the clause as written, why, where, and how many cells."""
+
+    clause: str
+    because: str
+    place: Place | None
+    count: int
+
+
+class PlanExpectation(Frozen):
+    """A claim with the cells it is about: all, or those whose index vector, read at `reads`, is in `true`."""
+
+    severity: Literal["expect", "warn"]
+    text: str
+    place: Place
+    claim: Claim
+    where: str
+    reads: tuple[int, ...]
+    true: tuple[tuple[int, ...], ...] | None
+    per: tuple[str, ...]
+
+
+class PlanArtifact(Frozen):
+    """The weights of one (model, quant): where the source comes from and what is derived from it.
+
+    `key` is the identity used in cell ids: the sha256 of the source (None until exec for a file that was missing and for
+    an unpinned hub revision), the quant (None: as published) and, for a derived quant, the engine that derives it.
+    """
+
+    key: str
+    model: str
+    quant: str | None
+    source: Literal["path", "bundled", "hf"]
+    location: str
+    repo: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    requantize: bool = False
+
+
+class Plan(Frozen):
+    """`plan.json`."""
+
+    plan_version: Literal[1] = 1
+    edition: int
+    bench: str
+    axes: tuple[PlanAxis, ...]
+    protocol: PlanProtocol
+    conditions: tuple[PlanSetting, ...]
+    metrics: tuple[Metric, ...]
+    expectations: tuple[PlanExpectation, ...]
+    artifacts: tuple[PlanArtifact, ...]
+    skipped: tuple[PlanSkip, ...]
+    cells: int
+    cells_sha256: str
+    packs: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]
+    digest: str
+
+
+class PlanCell(Frozen):
+    """A line of `cells.jsonl`: the id and one value index per axis."""
+
+    id: str
+    v: tuple[int, ...]

@@ -1,0 +1,258 @@
+"""Plug-ins: the protocols of targets and engines, their manifests, and discovery.
+
+In: entry points of the groups `mobench.targets` and `mobench.engines` (built-ins register through them too).
+Out: `Manifest`s (schema and capabilities as data: reading one imports no platform code) and, when something is
+executed, the plug-in objects themselves. Targets and engines meet only in data: a job, an argument vector, files.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from mobench_lang.ir import Entity, Frozen
+from mobench_lang.plan.model import PlanArtifact, PlanSetting
+from mobench_lang.protocol import Job
+
+GROUPS = {"target": "mobench.targets", "engine": "mobench.engines"}
+
+
+class PluginError(Exception):
+    """A pack is installed but broken: its manifest is missing or wrong, or two packs claim one name."""
+
+
+class Attribute(Frozen):
+    """One attribute of a block: its type and what it means.
+
+    Types: bool int number string duration size temperature ratio power rate frequency charge, `enum` (with `values`),
+    `list of <type>`, `cpus` (`all`, `big_cores`, `little_cores` or a list of cpu numbers), and references: model engine
+    device workload meter task source. `min`/`max` bound ints (inclusive).
+    """
+
+    type: str
+    doc: str
+    values: tuple[str, ...] = ()
+    min: int | None = None
+    max: int | None = None
+    required: bool = False
+    default: str = ""
+
+
+class Delivery(Frozen):
+    """That a pack can deliver a metric, and by which method (`VmHWM`, `battery gauge`, …)."""
+
+    method: str
+    needs: str = ""
+
+
+class Manifest(Frozen):
+    """A pack as data: `manifest.toml` beside the pack's `__init__.py`.
+
+    `parameters` are attributes of the `device` block (targets) or the `engine` block (engines). `metrics` are what the
+    pack delivers; `conditions` what a target can set. `quants` are the weight formats an engine can run (on targets named
+    in `targets`, all if empty), `derives` those it can make from a published file.
+    """
+
+    manifest: Literal[1]
+    kind: Literal["target", "engine"]
+    name: str
+    version: str
+    summary: str
+    parameters: dict[str, Attribute] = {}
+    metrics: dict[str, Delivery] = {}
+    conditions: dict[str, Attribute] = {}
+    quants: tuple[str, ...] = ()
+    derives: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    executes: bool = True
+    why_not: str = ""
+
+
+# ---------------------------------------------------------------- what a pack does when something is executed
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start an instrument for one job: argument vector (with `{job}` and `{events}` replaced), environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A model file ready to be pushed or opened: host path, sha256, size in bytes, and how it came to be."""
+
+    path: Path
+    sha256: str
+    size: int
+    note: str
+
+
+class Engine(Protocol):
+    """An engine plug-in."""
+
+    name: str
+
+    def build(self, platform: str) -> str:
+        """The engine's build on a platform (`host`, `android-arm64`, …) as one line; part of what resume pins.
+
+        Raises PlatformError if the engine cannot run there.
+        """
+
+    def obtain(self, artifact: PlanArtifact, cache: Path) -> Weights:
+        """The weights of an artefact: found, downloaded or derived (cached by digest), verified.
+
+        Raises ArtifactError with what is wrong and what to do.
+        """
+
+    def job_engine(self, engine: Entity) -> dict[str, Any]:
+        """The `engine` part of a job from a resolved engine value."""
+
+    def launch(self, platform: str) -> Launch:
+        """How to start the instrument on a platform."""
+
+
+class PlatformError(Exception):
+    """The engine is not there for a platform; the text says what to install."""
+
+
+class ArtifactError(Exception):
+    """Weights are missing, changed or unusable; the text says what to do."""
+
+
+class DeviceError(Exception):
+    """A device cannot be used; `code` is stable (`not_found`, `lost`, `busy`…), the text says what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a launch ended: `ok`, or a stable reason (`crashed`, `out_of_memory`, `timeout`, `lost_device`, `engine_error`,
+    `cancelled`) with a detail."""
+
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    detail: str = ""
+
+
+class Session(Protocol):
+    """One opened device. All methods may be slow and are awaited; a lost device raises DeviceError('lost')."""
+
+    platform: str
+
+    async def facts(self) -> dict[str, Any]:
+        """What the device is: JSON data with at least `identity` (stable for the physical device), `cpu`, `cores`,
+        `ram_bytes`, `os`, `kernel`, `simulated`."""
+
+    async def state(self) -> dict[str, Any]:
+        """What changes: temperatures (m°C by sensor), load, governor, clocks, memory; read before and after a launch."""
+
+    async def prepare(self, conditions: tuple[PlanSetting, ...]) -> list[dict[str, Any]]:
+        """Apply conditions and verify them; one record each (`name, requested, applied, verified, reason`)."""
+
+    async def restore(self) -> None:
+        """Put back what `prepare` changed; safe to call twice, and from a new process after a crash."""
+
+    async def push(self, weights: Weights) -> str:
+        """Make weights available on the device; the path there."""
+
+    async def start(self, job: Job, launch: Launch, folder: Path) -> None:
+        """Start a launch, detached, its own process group; raw files will end up in `folder`."""
+
+    async def wait(self, timeout_ns: int) -> Outcome:
+        """Wait for the launch to end or end it when the time is over; then every raw file is in `folder`."""
+
+    async def cancel(self) -> None:
+        """End a running launch and everything it started."""
+
+    async def close(self) -> None:
+        """Let the device go."""
+
+
+class Target(Protocol):
+    """A target plug-in."""
+
+    name: str
+
+    async def open(self, device: Entity, scratch: Path) -> Session:
+        """Open a device; DeviceError says why not. `scratch` is a host folder for state that survives a crash."""
+
+    def discover(self) -> list[dict[str, Any]]:
+        """What is attached: `[{name, target, identity, state, …}]`."""
+
+
+# ---------------------------------------------------------------- discovery
+
+
+@cache
+def _entry_points(kind: str) -> dict[str, metadata.EntryPoint]:
+    found: dict[str, metadata.EntryPoint] = {}
+    for point in sorted(metadata.entry_points(group=GROUPS[kind]), key=lambda p: (p.name, p.value)):
+        if point.name in found and found[point.name].value != point.value:
+            raise PluginError(
+                f"two packs register the {kind} {point.name!r}: {found[point.name].value} and {point.value}; "
+                "uninstall one of them"
+            )
+        found[point.name] = point
+    return found
+
+
+@cache
+def manifests(kind: str) -> Mapping[str, Manifest]:
+    """The manifests of all installed packs of a kind (`target` or `engine`), by name; imports no pack.
+
+    Raises PluginError if a manifest is missing or wrong.
+    """
+    return {name: _manifest(kind, name, point) for name, point in _entry_points(kind).items()}
+
+
+def _manifest(kind: str, name: str, point: metadata.EntryPoint) -> Manifest:
+    from pydantic import ValidationError
+
+    try:
+        spec = util.find_spec(point.module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise PluginError(f"the {kind} pack {name!r} ({point.value}) is registered but cannot be found; reinstall it")
+    path = Path(spec.origin).parent / "manifest.toml"
+    try:
+        manifest = Manifest.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise PluginError(f"the {kind} pack {name!r} has no readable manifest at {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise PluginError(f"the manifest {path} is wrong: {error}") from error
+    if (manifest.kind, manifest.name) != (kind, name):
+        raise PluginError(f"the manifest {path} is of the {manifest.kind} {manifest.name!r}, registered as {kind} {name!r}")
+    return manifest
+
+
+@cache
+def target(name: str) -> Target:
+    """The target plug-in of a name; imports it. Raises PluginError."""
+    return _load("target", name)  # type: ignore[no-any-return]  # the entry point's promise
+
+
+@cache
+def engine(name: str) -> Engine:
+    """The engine plug-in of a name; imports it. Raises PluginError."""
+    return _load("engine", name)  # type: ignore[no-any-return]  # the entry point's promise
+
+
+def _load(kind: str, name: str) -> Any:
+    manifest = manifests(kind)[name]
+    if not manifest.executes:
+        raise PluginError(f"the {kind} {name!r} cannot be executed by this version: {manifest.why_not}")
+    try:
+        return _entry_points(kind)[name].load()
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"the {kind} pack {name!r} cannot be loaded: {error}") from error

@@ -1,0 +1,281 @@
+"""The protocol between host and instrument: `job.json` in, `events.jsonl` out.
+
+In: nothing. Out: pydantic models of both files; their JSON Schemas are published in `mobench_lang/schemas/` and kept in
+step by a test. The Python worker of the local target and the C runner of the devices speak it alike.
+
+Clock: every `t`, `start`, `end`, `accepted` and stamp is CLOCK_MONOTONIC of the measuring device in ns (int).
+Files: JSON Lines, UTF-8, whole lines only; a reader ignores a torn last line. Events are written outside measured
+windows: the stamps of a request's tokens come in one `request` event when the request is over.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+JOB_VERSION = 1
+EVENTS_VERSION = 1
+
+
+class Message(BaseModel):
+    """Base of everything that crosses the border: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ---------------------------------------------------------------- job.json
+
+
+class JobModel(Message):
+    """The weights: path on the measuring device, and what the file must be (checked before loading)."""
+
+    path: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+class JobEngine(Message):
+    """Engine and parameters, all resolved; None leaves a parameter to the engine's default, which is then reported."""
+
+    name: str
+    threads: int | None = None
+    threads_batch: int | None = None
+    batch: int | None = None
+    ubatch: int | None = None
+    n_ctx: int | None = None
+    gpu_layers: int | None = None
+    flash_attention: Literal["auto", "on", "off"] | None = None
+    type_k: str | None = None
+    type_v: str | None = None
+    mmap: bool | None = None
+    extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class Conversation(Message):
+    """One conversation: user turns, sent one after the other with the KV cache kept."""
+
+    id: str
+    turns: tuple[str, ...]
+
+
+class Sampling(Message):
+    """How the next token is chosen; the default is greedy. Seeded by the job's seed."""
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+class JobWorkload(Message):
+    """What is asked of the model, as tokens or text.
+
+    Exactly one of `prompt_tokens` (random token ids, seeded; 0 starts from the beginning-of-sequence token) and
+    `conversations` (text through the chat template unless `raw`) is set. `output_tokens` is generated per request, with end of sequence
+    ignored if `ignore_eos`; 0 measures the prefill alone. `depth` random tokens are in the context before the request,
+    outside every window. `duration_ns` repeats the conversations until it has passed (sustained load).
+    """
+
+    prompt_tokens: int | None = None
+    conversations: tuple[Conversation, ...] | None = None
+    raw: bool = False
+    output_tokens: int
+    ignore_eos: bool = True
+    depth: int = 0
+    think_ns: int = 0
+    between_ns: int = 0
+    duration_ns: int | None = None
+    sampling: Sampling = Sampling()
+
+
+class Score(Message):
+    """A text and a continuation whose log-likelihood is wanted (accuracy tasks)."""
+
+    id: str
+    prompt: str
+    continuation: str
+
+
+class Job(Message):
+    """`job.json`: one launch of the instrument. `passes` are run in order in one process after one load."""
+
+    version: Literal[1] = 1
+    job_id: str
+    model: JobModel
+    engine: JobEngine
+    workload: JobWorkload | None = None
+    scores: tuple[Score, ...] = ()
+    warmup: int = 1
+    measured: int = 1
+    seed: int = 0
+    affinity: tuple[int, ...] | None = None
+    keep_text: bool = True
+
+
+# ---------------------------------------------------------------- events.jsonl
+
+
+class Start(Message):
+    """First line: who writes, in which process; `wall_ns` is the wall clock at `t`."""
+
+    e: Literal["start"] = "start"
+    version: Literal[1] = 1
+    t: int
+    wall_ns: int
+    pid: int
+    job_id: str
+    instrument: str
+    build: str
+
+
+class Used(Message):
+    """What was really used, as the engine reports it after loading."""
+
+    e: Literal["used"] = "used"
+    t: int
+    engine: str
+    build: str
+    backend: str
+    devices: tuple[str, ...]
+    model_desc: str
+    model_type: str
+    model_params: int
+    model_size: int
+    model_sha256: str
+    n_ctx: int
+    n_ctx_train: int
+    n_batch: int
+    n_ubatch: int
+    n_threads: int
+    n_threads_batch: int
+    n_gpu_layers: int
+    flash_attention: str
+    type_k: str
+    type_v: str
+    mmap: bool
+    affinity: tuple[int, ...] | None
+
+
+class Phase(Message):
+    """A window: `load` (pass −1), or `prefill`/`decode` of one request, or `depth`, `think`, `score`."""
+
+    e: Literal["phase"] = "phase"
+    pass_: int = Field(alias="pass")
+    request: int
+    name: str
+    start: int
+    end: int
+
+
+class Request(Message):
+    """One finished request.
+
+    `accepted` is when the prompt was in hand; `stamps[i]` when output token i was available (the first one ends the
+    prefill). `prompt_tokens` were evaluated, `cached_tokens` taken from the kept KV cache. `prompt_chars` and
+    `output_chars` count Unicode code points of the text, None for random tokens.
+    """
+
+    e: Literal["request"] = "request"
+    pass_: int = Field(alias="pass")
+    request: int
+    conversation: str | None
+    turn: int
+    accepted: int
+    prefill_start: int
+    prefill_end: int
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    prompt_chars: int | None
+    output_chars: int | None
+    stamps: tuple[int, ...]
+    tokens: tuple[int, ...]
+    text: str | None
+    finish: Literal["length", "eos", "context", "none"]
+
+
+class Memory(Message):
+    """A memory mark of the process: high-water or level at the end of a phase, by one method."""
+
+    e: Literal["memory"] = "memory"
+    t: int
+    pass_: int = Field(alias="pass")
+    phase: str
+    method: Literal["VmHWM", "VmRSS", "Pss", "phys_footprint"]
+    bytes: int
+
+
+class Pass(Message):
+    """One pass over the workload is over; `cpu_ns` is the process's CPU time in it."""
+
+    e: Literal["pass"] = "pass"
+    pass_: int = Field(alias="pass")
+    warmup: bool
+    start: int
+    end: int
+    cpu_ns: int
+
+
+class Scored(Message):
+    """The log-likelihood of one continuation (natural log, summed over its tokens)."""
+
+    e: Literal["score"] = "score"
+    id: str
+    logprob: float
+    tokens: int
+    greedy: bool
+
+
+class Fault(Message):
+    """Something failed; `code` is stable (`model_not_gguf`, `model_changed`, `out_of_memory`, `context_too_small`…)."""
+
+    e: Literal["error"] = "error"
+    t: int
+    code: str
+    message: str
+
+
+class End(Message):
+    """Last line of a complete file."""
+
+    e: Literal["end"] = "end"
+    t: int
+    status: Literal["ok", "failed"]
+
+
+Event: TypeAlias = Annotated[
+    Start | Used | Phase | Request | Memory | Pass | Scored | Fault | End, Field(discriminator="e")
+]
+
+
+# ---------------------------------------------------------------- samples.jsonl
+
+
+class SampleHead(Message):
+    """First line of `samples.jsonl`: the channels of the columns, with unit and source, and the wanted rate."""
+
+    e: Literal["channels"] = "channels"
+    version: Literal[1] = 1
+    t: int
+    hz: float
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+class SampleRow(Message):
+    """One reading: `v[i]` is the raw integer of channel i, None where it could not be read."""
+
+    e: Literal["s"] = "s"
+    t: int
+    v: tuple[int | None, ...]
+
+
+class SampleTail(Message):
+    """Last line: what the sampler itself cost."""
+
+    e: Literal["cost"] = "cost"
+    t: int
+    cpu_ns: int
+    wall_ns: int
+    rows: int
