@@ -40,12 +40,14 @@ class Entity(Frozen):
     """A declared thing: a model, engine, device, workload, meter or task with its attributes.
 
     `name` is the declaration's name (`qwen3`), or the canonical text of an anonymous one (`llama_cpp { threads = 4 }`);
-    `base` is the identity that `==` compares (`llama_cpp`). `attrs` are sorted by key, typed by the schema.
+    `base` is the identity that `==` compares (`llama_cpp`), `pack` the target or engine plug-in behind a device or an
+    engine. `attrs` are sorted by key, typed by the schema.
     """
 
     kind: str
     name: str
     base: str
+    pack: str = ""
     attrs: tuple[tuple[str, Value], ...] = ()
 
     def get(self, key: str) -> Value:
@@ -87,13 +89,15 @@ class Origin(Frozen):
 class Axis(Frozen):
     """One axis: its name, its type (`model`, `quant`, `int`, …) and its distinct values in order of appearance.
 
-    `labels` are the canonical texts of the values, as they stand in results.
+    `labels` are the canonical texts of the values, as they stand in results. A free axis that no other axis reads sets
+    the parameter `binds` (`engine.threads`) of each of its cells.
     """
 
     name: str
     type: str
     values: tuple[Value, ...]
     labels: tuple[str, ...]
+    binds: str = ""
 
 
 class Choice(Frozen):

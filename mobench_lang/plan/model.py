@@ -14,12 +14,14 @@ PLAN_VERSION = 1
 
 
 class PlanAxis(Frozen):
-    """One axis with its resolved values; an index vector holds one index per axis, in this order."""
+    """One axis with its resolved values; an index vector holds one index per axis, in this order. `binds` is as in the
+    IR; `mobench_lang.plan.cell` applies it."""
 
     name: str
     type: str
     values: tuple[Value, ...]
     labels: tuple[str, ...]
+    binds: str = ""
 
 
 class PlanProtocol(Frozen):
