@@ -1,0 +1,64 @@
+"""One text to one tree with all its faults.
+
+In: a `Source`. Out: `ast.File` and diagnostics in order. Guarantee: a text without faults is parsed once, as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mobench_lang.diagnostics import Diagnostic, Diagnostics, in_order
+from mobench_lang.source import Source, Span
+from mobench_lang.syntax import ast, messages
+from mobench_lang.syntax.build import Builder
+from mobench_lang.syntax.parser import Stuck, parse_range
+
+_COMMENT = re.compile(r'"(?:[^"\\\n\r]|\\[^\n\r])*"|(#[^\n\r]*)')
+
+
+def parse(source: Source) -> tuple[ast.File, Diagnostics]:
+    """The tree of a file, whatever is wrong with it, and everything that is wrong with its text."""
+    builder = Builder(source, _interpolation)
+    try:
+        edition, items = parse_range(source, builder, "file", 0, len(source.text))
+        found = list(builder.faults)
+    except Stuck as e:
+        edition, items = None, ()
+        found = [messages.unexpected(source.span(e.start, e.end), f"`{source.text[e.start : e.end]}`")]
+    found += _edition(source, edition) if not found else []
+    return ast.File(source, edition, items, comments(source)), in_order(found)
+
+
+def parse_expression(text: str, name: str = "<expression>") -> tuple[ast.Expr | None, Diagnostics]:
+    """The tree of one expression, or what is wrong with it."""
+    source = Source(name, text)
+    builder = Builder(source, _interpolation)
+    try:
+        value = parse_range(source, builder, "expression", 0, len(text))
+    except Stuck as e:
+        return None, (messages.unexpected(source.span(e.start, e.end), f"`{text[e.start : e.end]}`"),)
+    return value, in_order(builder.faults)
+
+
+def comments(source: Source) -> tuple[ast.Comment, ...]:
+    """Every comment of a text, in order."""
+    found = []
+    for match in _COMMENT.finditer(source.text):
+        if match[1]:
+            line = source.text[source.line_span(source.position(match.start())[0]).start : match.start()]
+            found.append(ast.Comment(source.span(*match.span()), match[1], not line.strip()))
+    return tuple(found)
+
+
+def _interpolation(builder: Builder, begin: int, end: int) -> ast.Expr:
+    value: ast.Expr = parse_range(builder.source, builder, "expression", begin, end)
+    return value
+
+
+def _edition(source: Source, edition: ast.Edition | None) -> list[Diagnostic]:
+    if edition is None:
+        first = re.search(r"[^\s#][^\n\r]*", re.sub(r"#[^\n\r]*", lambda m: " " * len(m[0]), source.text))
+        return [messages.missing_edition(source.span(*first.span()) if first else Span(source, 0, 0))]
+    if edition.number != messages.EDITION:
+        return [messages.unknown_edition(edition.number, edition.span)]
+    return []
