@@ -50,12 +50,23 @@ class Delivery(Frozen):
     needs: str = ""
 
 
+class Conflict(Frozen):
+    """A condition that cannot go with a device attribute: `airplane = on` with a `serial` that is a network address."""
+
+    condition: str
+    value: str
+    attribute: str
+    pattern: str
+    message: str
+
+
 class Manifest(Frozen):
     """A pack as data: `manifest.toml` beside the pack's `__init__.py`.
 
     `parameters` are attributes of the `device` block (targets) or the `engine` block (engines). `metrics` are what the
     pack delivers; `conditions` what a target can set. `quants` are the weight formats an engine can run (on targets named
-    in `targets`, all if empty), `derives` those it can make from a published file.
+    in `targets`, all if empty), `derives` those it can make from a published file. `predeclared` is the name of a device
+    that needs no declaration.
     """
 
     manifest: Literal[1]
@@ -69,6 +80,8 @@ class Manifest(Frozen):
     quants: tuple[str, ...] = ()
     derives: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    predeclared: str = ""
+    conflicts: tuple[Conflict, ...] = ()
     executes: bool = True
     why_not: str = ""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mobench_lang.ir import Claim, Frozen, Metric, Order, Place, Value
+from mobench_lang.ir import Claim, Frozen, Metric, Order, Value
 
 PLAN_VERSION = 1
 
@@ -50,11 +50,12 @@ class PlanSetting(Frozen):
 
 
 class PlanSkip(Frozen):
-    """One reason for leaving cells out: the clause as written, why, where, and how many cells."""
+    """One reason for leaving cells out: the clause in canonical text, why, and how many cells.
+
+    Where it stands is in `origins.json`: a plan does not change when lines move."""
 
     clause: str
     because: str
-    place: Place | None
     count: int
 
 
@@ -63,7 +64,6 @@ class PlanExpectation(Frozen):
 
     severity: Literal["expect", "warn"]
     text: str
-    place: Place
     claim: Claim
     where: str
     reads: tuple[int, ...]
