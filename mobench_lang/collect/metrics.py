@@ -1,0 +1,209 @@
+"""The metrics of one trial, from what the instrument and the sampler said about one pass.
+
+In: the requests, phases, memory marks and samples of a pass. Out: one `MetricValue` per metric. Guarantee: pure and
+repeatable; a metric without its ingredients is None with a reason (`not_applicable`: this workload has none;
+`not_delivered`: the target gave nothing), never 0 and never absent if it was asked for. Definitions:
+`mobench_lang/metrics.toml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import exp, fsum
+from statistics import fmean, median
+
+from mobench_lang.collect import energy, sustained
+from mobench_lang.collect.records import MISSING, MetricValue, Samples, Window
+from mobench_lang.metrics import MetricInfo, metrics
+from mobench_lang.protocol import Memory, Request, Scored
+
+NOT_APPLICABLE = "not_applicable"
+NOT_DELIVERED = "not_delivered"
+
+# What every trial has, asked for or not: it costs nothing more than the stamps that are there anyway.
+ALWAYS = (
+    "load_time", "ttft", "prefill_rate", "decode_rate", "prefill_char_rate", "decode_char_rate", "itl", "e2e_latency",
+    "peak_memory",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PassData:
+    """What is known of one pass. `load` is the load of the launch where this trial carries it; `prompted` is False
+    where the workload has no prompt (it starts from the beginning-of-sequence token); `start` and `end` bound the
+    pass."""
+
+    start: int
+    end: int
+    cpu_ns: int
+    load: Window | None
+    windows: Sequence[Window]
+    requests: Sequence[Request]
+    marks: Sequence[Memory]
+    samples: Samples
+    scores: Sequence[Scored]
+    prompted: bool
+
+
+def measure(data: PassData, wanted: Iterable[str]) -> tuple[MetricValue, ...]:
+    """The wanted metrics, those that every trial has, and those that the target delivered unasked."""
+    asked = set(wanted)
+    found: dict[str, MetricValue] = {}
+    for name, info in metrics().items():
+        value = _one(info, data, found)
+        if value.value is not None or name in asked or name in ALWAYS:
+            found[name] = value
+    return tuple(found.values())
+
+
+def unmeasured(wanted: Iterable[str], reason: str) -> tuple[MetricValue, ...]:
+    """The metrics of a trial that has none: a failure is a row."""
+    known = metrics()
+    names = dict.fromkeys([*ALWAYS, *(n for n in wanted if n in known)])
+    return tuple(MetricValue(n, None, known[n].unit, reason=reason) for n in names)
+
+
+def _one(info: MetricInfo, data: PassData, found: Mapping[str, MetricValue]) -> MetricValue:
+    if info.name in _TIMING:
+        value, reason = _TIMING[info.name](data)
+        return MetricValue(info.name, value, info.unit, "stamps" if value is not None else "", None, reason)
+    if info.kind == "memory":
+        return _memory(info, data)
+    if info.kind == "counter":
+        return energy.counted(info, data.samples, data.windows, (data.start, data.end))
+    if info.name in energy.PER_TOKEN:
+        return energy.per_token(info, data.samples, data.windows, data.requests, found)
+    if info.kind == "sampled":
+        return _sampled(info, data)
+    if info.kind == "quality":
+        return _quality(info, data)
+    return sustained.measured(info, data.requests)
+
+
+# ---------------------------------------------------------------- from the stamps
+
+Number = tuple[float | None, str]
+
+
+def _ratio(pairs: Iterable[tuple[int, int]]) -> Number:
+    """Σ count / Σ ns as a rate per second; `not_applicable` without ingredients."""
+    counts, times = 0, 0
+    for count, ns in pairs:
+        counts += count
+        times += ns
+    return (counts * 1e9 / times, "") if counts > 0 and times > 0 else (None, NOT_APPLICABLE)
+
+
+def _load_time(data: PassData) -> Number:
+    return (None, NOT_APPLICABLE) if data.load is None else (float(data.load.end - data.load.start), "")
+
+
+def _began(request: Request) -> int:
+    """Where latency starts: the prompt in hand; random tokens have no text to be in hand, so the first decode call."""
+    return request.prefill_start if request.conversation is None else request.accepted
+
+
+def _over_requests(latency: Callable[[Request], int], data: PassData) -> Number:
+    values = [latency(r) for r in data.requests if r.stamps]
+    return (float(median(values)), "") if values else (None, NOT_APPLICABLE)
+
+
+def _ttft(data: PassData) -> Number:
+    return _over_requests(lambda r: r.stamps[0] - _began(r), data)
+
+
+def _e2e_latency(data: PassData) -> Number:
+    return _over_requests(lambda r: r.stamps[-1] - _began(r), data)
+
+
+def _prefill_rate(data: PassData) -> Number:
+    if not data.prompted:
+        return None, NOT_APPLICABLE
+    return _ratio((r.prompt_tokens, r.prefill_end - r.prefill_start) for r in data.requests)
+
+
+def _prefill_char_rate(data: PassData) -> Number:
+    # With a kept cache the evaluated tokens are an unknown part of the text.
+    plain = [(r.prompt_chars, r) for r in data.requests if r.cached_tokens == 0]
+    return _ratio((chars, r.prefill_end - r.prefill_start) for chars, r in plain if chars is not None)
+
+
+def _decoded(requests: Iterable[Request]) -> list[Request]:
+    return [r for r in requests if len(r.stamps) > 1]
+
+
+def _decode_rate(data: PassData) -> Number:
+    return _ratio((len(r.stamps) - 1, r.stamps[-1] - r.stamps[0]) for r in _decoded(data.requests))
+
+
+def _decode_char_rate(data: PassData) -> Number:
+    # The first token's characters were there when the window began; characters per token are not known one by one.
+    chars, ns = 0.0, 0
+    for r in _decoded(data.requests):
+        if r.output_chars is not None:
+            chars += r.output_chars * (len(r.stamps) - 1) / len(r.stamps)
+            ns += r.stamps[-1] - r.stamps[0]
+    return (chars * 1e9 / ns, "") if chars > 0 and ns > 0 else (None, NOT_APPLICABLE)
+
+
+def _itl(data: PassData) -> Number:
+    gaps = [b - a for r in data.requests for a, b in pairwise(r.stamps)]
+    return (float(median(gaps)), "") if gaps else (None, NOT_APPLICABLE)
+
+
+_TIMING: Mapping[str, Callable[[PassData], Number]] = {
+    "load_time": _load_time,
+    "ttft": _ttft,
+    "e2e_latency": _e2e_latency,
+    "prefill_rate": _prefill_rate,
+    "prefill_char_rate": _prefill_char_rate,
+    "decode_rate": _decode_rate,
+    "decode_char_rate": _decode_char_rate,
+    "itl": _itl,
+}
+
+
+# ---------------------------------------------------------------- from marks, samples and scores
+
+
+def _memory(info: MetricInfo, data: PassData) -> MetricValue:
+    for method in info.channels:
+        values = [m.bytes for m in data.marks if m.method == method]
+        if values:
+            return MetricValue(info.name, float(max(values)), info.unit, method)
+    return MetricValue(info.name, None, info.unit, reason=NOT_DELIVERED)
+
+
+def _sampled(info: MetricInfo, data: PassData) -> MetricValue:
+    columns = [i for i, c in enumerate(data.samples.channels) if c.base in info.channels and c.unit == info.unit]
+    rows = data.samples.raw[data.samples.between(data.start, data.end)]
+    means = []
+    for i in columns:
+        raw = rows[:, i]
+        raw = raw[raw != MISSING]
+        if raw.size:
+            channel = data.samples.channels[i]
+            means.append((float(raw.mean()) * channel.times / channel.over, channel.source))
+    if means:
+        value = _JOIN[info.join]([m for m, _ in means])
+        return MetricValue(info.name, value, info.unit, ", ".join(dict.fromkeys(s for _, s in means)))
+    if info.name == "cpu_util" and data.cpu_ns > 0 and data.end > data.start:
+        share = 100.0 * data.cpu_ns / (data.end - data.start)
+        return MetricValue(info.name, share, info.unit, "CPU time of the process / wall time; 100 % is one CPU")
+    return MetricValue(info.name, None, info.unit, reason=NOT_DELIVERED)
+
+
+_JOIN: Mapping[str, Callable[[list[float]], float]] = {"mean": fmean, "sum": fsum, "max": max}
+
+
+def _quality(info: MetricInfo, data: PassData) -> MetricValue:
+    tokens = sum(s.tokens for s in data.scores)
+    if not tokens:
+        return MetricValue(info.name, None, info.unit, reason=NOT_APPLICABLE)
+    if info.name == "perplexity":
+        value = exp(-fsum(s.logprob for s in data.scores) / tokens)
+    else:
+        value = sum(s.greedy for s in data.scores) / len(data.scores)
+    return MetricValue(info.name, value, info.unit, "log-likelihood")
