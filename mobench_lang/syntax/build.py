@@ -7,6 +7,7 @@ the node is built all the same. Knows the rule names of `bench.lark` and nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -15,6 +16,7 @@ from typing import Any, Protocol, TypeAlias, cast
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, messages
+from mobench_lang.syntax.scan import RESERVED
 
 LONGEST_NUMBER = 40  # characters; beyond it a number is a mistake, and converting it can take minutes
 LARGEST_EXPONENT = 30
@@ -49,6 +51,13 @@ class Builder:
 
     def _name(self, token: Tok) -> ast.Name:
         return ast.Name(self._span(token), str(token))
+
+    def _declared(self, token: Tok) -> ast.Name:
+        """A name that expressions can refer to, so no word of the language."""
+        name = self._name(token)
+        if name.text in UNSPEAKABLE:
+            self.faults.append(messages.keyword_as_name(name.span, name.text))
+        return name
 
     def _from(self, first: Tok, last: Span) -> Span:
         return Span(self.source, first.start_pos, last.end)
@@ -103,7 +112,7 @@ class Builder:
     def use_as(self, children: Children) -> ast.Use:
         """`use "path" as alias`."""
         use, path, alias = children
-        return ast.Use(self._span(use, alias), self.string([path]), self._name(alias), ())
+        return ast.Use(self._span(use, alias), self.string([path]), self._declared(alias), ())
 
     def use_names(self, children: Children) -> ast.Use:
         """`use "path" { a, b }`."""
@@ -115,7 +124,7 @@ class Builder:
     def let(self, children: Children) -> ast.Let:
         """`let name = value`."""
         let, name, value = children
-        return ast.Let(self._from(let, value.span), self._name(name), value)
+        return ast.Let(self._from(let, value.span), self._declared(name), value)
 
     def ref(self, children: Children) -> ast.Expr:
         """`name` or `file.name`."""
@@ -127,7 +136,7 @@ class Builder:
     def header(self, children: Children) -> tuple[ast.Name, ast.Name | None, ast.Expr | None, Span]:
         """Everything of a block before its brace."""
         kind = self._name(children[0])
-        name = self._name(children[1]) if len(children) in (2, 4) else None
+        name = self._declared(children[1]) if len(children) in (2, 4) else None
         parent: ast.Expr | None = children[-1] if len(children) >= 3 else None
         last = parent or name or kind
         return kind, name, parent, kind.span.to(last.span)
@@ -143,6 +152,10 @@ class Builder:
     def attr(self, children: Children) -> ast.Attr:
         """`key = value`."""
         key, value = children
+        if isinstance(value, ast.Index) and isinstance(value.value, ast.Name) and value.value.text == "in":
+            self.faults.pop()  # `model = in [a]`: said better here than as a word that is no value
+            sign = Span(self.source, key.end_pos, value.value.span.end)
+            self.faults.append(messages.in_with_equals(sign, str(key)))
         return ast.Attr(self._from(key, value.span), self._name(key), False, value)
 
     def attr_optional(self, children: Children) -> ast.Attr:
@@ -153,6 +166,15 @@ class Builder:
     def axis(self, children: Children) -> ast.Axis:
         """`name in values`."""
         key, _, values = children
+        if (
+            isinstance(values, ast.Binary)
+            and values.op == "-"
+            and isinstance(values.left, ast.Int)
+            and isinstance(values.right, ast.Int)
+        ):
+            start, stop = values.left, values.right
+            self.faults.append(messages.dash_range(values.span, start.span.text, stop.span.text))
+            values = ast.Range(values.span, start, stop, None, False)
         return ast.Axis(self._from(key, values.span), self._name(key), values)
 
     def exclude(self, children: Children) -> ast.Exclude:
@@ -276,9 +298,17 @@ class Builder:
         name, value = children
         return ast.Arg(self._from(name, value.span), self._name(name), value)
 
-    def name(self, children: Children) -> ast.Name:
-        """An identifier."""
-        return self._name(children[0])
+    def name(self, children: Children) -> ast.Name | ast.Bool | ast.Null:
+        """An identifier, or a literal of another language, which is put right."""
+        token = children[0]
+        text, span = str(token), self._span(token)
+        right = FOREIGN_LITERALS.get(text)
+        if right is None:
+            if text in RESERVED:
+                self.faults.append(messages.keyword_as_value(span, text))
+            return ast.Name(span, text)
+        self.faults.append(messages.foreign_literal(span, right))
+        return ast.Null(span) if right == "null" else ast.Bool(span, right == "true")
 
     def integer(self, children: Children) -> ast.Int:
         """A whole number."""
@@ -325,7 +355,7 @@ class Builder:
         """`[result for name in source where condition]`."""
         opening, result, _, name, _, source, *rest, close = children
         condition = rest[1] if rest else None
-        return ast.Comprehension(self._span(opening, close), result, self._name(name), source, condition)
+        return ast.Comprehension(self._span(opening, close), result, self._declared(name), source, condition)
 
     # ------------------------------------------------------------ strings
 
@@ -342,16 +372,19 @@ class Builder:
         piece, at, end = "", 1, len(text) - 1
         while at < end:
             if text[at] == "\\":
-                escape = text[at + 1]
-                if escape not in ESCAPES:
-                    self.faults.append(messages.unknown_escape(Span(self.source, offset + at, offset + at + 2)))
-                piece += ESCAPES.get(escape, escape)
-                at += 2
+                length, meaning = _escape(text, at)
+                if meaning is None:
+                    self.faults.append(messages.unknown_escape(Span(self.source, offset + at, offset + at + length)))
+                piece += text[at + 1 : at + length] if meaning is None else meaning
+                at += length
             elif text.startswith("${", at):
                 close = closing_brace(text, at + 2)
                 if piece:
                     parts.append(piece)
-                parts.append(self._parse_expression(self, offset + at + 2, offset + close))
+                if text[at + 2 : close].strip():
+                    parts.append(self._parse_expression(self, offset + at + 2, offset + close))
+                else:
+                    self.faults.append(messages.empty_interpolation(Span(self.source, offset + at, offset + close + 1)))
                 piece, at = "", close + 1
             else:
                 piece += text[at]
@@ -359,7 +392,24 @@ class Builder:
         return [*parts, piece] if piece else parts
 
 
+UNSPEAKABLE = RESERVED | {"true", "false", "null"}
+FOREIGN_LITERALS = {
+    "True": "true", "TRUE": "true", "False": "false", "FALSE": "false",
+    "None": "null", "Null": "null", "NULL": "null", "nil": "null",
+}  # fmt: skip
 ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
+
+
+def _escape(text: str, at: int) -> tuple[int, str | None]:
+    """How long the escape at `at` is, and what it means; None if it means nothing."""
+    if text[at + 1] != "u":
+        return 2, ESCAPES.get(text[at + 1])
+    match = re.compile(r"\\u\{([0-9A-Fa-f]{1,6})\}").match(text, at)
+    if match is None:
+        return 2, None
+    code = int(match[1], 16)
+    valid = code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
+    return match.end() - at, chr(code) if valid else None
 
 
 def closing_brace(text: str, at: int) -> int:

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 Start: TypeAlias = Literal["file", "top", "statement", "header", "expression"]
 STARTS: tuple[Start, ...] = ("file", "top", "statement", "header", "expression")
 
-# A newline behind one of these does not end the statement.
+# A newline behind one of these does not end the statement. `=` and `in` are not among them: a forgotten value must
+# not swallow the block on the next line.
 _OPEN_ENDED = frozenset(
-    "PLUS MINUS STAR SLASH DOTDOT COLON EQ NE LT LE GT GE AND OR NOT IN IF THEN ELSE FOR WHERE PER BECAUSE EXTENDS "
-    "EQUAL COMMA".split()
+    "PLUS MINUS STAR SLASH DOTDOT COLON EQ NE LT LE GT GE AND OR NOT IF THEN ELSE FOR WHERE PER BECAUSE EXTENDS "
+    "COMMA".split()
 )
 _LOCK = RLock()
 

@@ -12,8 +12,9 @@ from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, messages
 from mobench_lang.syntax.build import Builder
 from mobench_lang.syntax.parser import Stuck, parse_range
+from mobench_lang.syntax.recover import Recovery
+from mobench_lang.syntax.scan import STRING_OR_COMMENT
 
-_COMMENT = re.compile(r'"(?:[^"\\\n\r]|\\[^\n\r])*"|(#[^\n\r]*)')
 
 
 def parse(source: Source) -> tuple[ast.File, Diagnostics]:
@@ -23,9 +24,12 @@ def parse(source: Source) -> tuple[ast.File, Diagnostics]:
         edition, items = parse_range(source, builder, "file", 0, len(source.text))
         found = list(builder.faults)
     except Stuck as e:
-        edition, items = None, ()
-        found = [messages.unexpected(source.span(e.start, e.end), f"`{source.text[e.start : e.end]}`")]
-    found += _edition(source, edition) if not found else []
+        recovery = Recovery(source, lambda: Builder(source, _interpolation))
+        edition, items = recovery.edition, recovery.items
+        at = source.span(e.start, e.end)
+        found = recovery.faults or [messages.unexpected(at, f"`{at.text}`")]
+    if "E0110" not in {d.code for d in found}:
+        found += _edition(source, edition)
     return ast.File(source, edition, items, comments(source)), in_order(found)
 
 
@@ -43,7 +47,7 @@ def parse_expression(text: str, name: str = "<expression>") -> tuple[ast.Expr | 
 def comments(source: Source) -> tuple[ast.Comment, ...]:
     """Every comment of a text, in order."""
     found = []
-    for match in _COMMENT.finditer(source.text):
+    for match in STRING_OR_COMMENT.finditer(source.text):
         if match[1]:
             line = source.text[source.line_span(source.position(match.start())[0]).start : match.start()]
             found.append(ast.Comment(source.span(*match.span()), match[1], not line.strip()))
