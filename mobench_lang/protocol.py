@@ -21,7 +21,7 @@ EVENTS_VERSION = 1
 class Message(BaseModel):
     """Base of everything that crosses the border: immutable, no unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
 
 # ---------------------------------------------------------------- job.json
@@ -36,9 +36,14 @@ class JobModel(Message):
 
 
 class JobEngine(Message):
-    """Engine and parameters, all resolved; None leaves a parameter to the engine's default, which is then reported."""
+    """Engine and parameters, all resolved; None leaves a parameter to the engine's default, which is then reported.
+
+    `gpu_layers` −1 means all; `backend` names where the engine may compute (`cpu`, `cuda`, …; None: wherever its build can).
+    `seed` goes before the job's. An instrument refuses a job with an `extra` that it does not know.
+    """
 
     name: str
+    backend: str | None = None
     threads: int | None = None
     threads_batch: int | None = None
     batch: int | None = None
@@ -49,6 +54,7 @@ class JobEngine(Message):
     type_k: str | None = None
     type_v: str | None = None
     mmap: bool | None = None
+    seed: int | None = None
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
@@ -160,7 +166,7 @@ class Phase(Message):
     """A window: `load` (pass −1), or `prefill`/`decode` of one request, or `depth`, `think`, `score`."""
 
     e: Literal["phase"] = "phase"
-    pass_: int = Field(alias="pass")
+    pass_: int = Field(validation_alias="pass", serialization_alias="pass")
     request: int
     name: str
     start: int
@@ -176,7 +182,7 @@ class Request(Message):
     """
 
     e: Literal["request"] = "request"
-    pass_: int = Field(alias="pass")
+    pass_: int = Field(validation_alias="pass", serialization_alias="pass")
     request: int
     conversation: str | None
     turn: int
@@ -199,7 +205,7 @@ class Memory(Message):
 
     e: Literal["memory"] = "memory"
     t: int
-    pass_: int = Field(alias="pass")
+    pass_: int = Field(validation_alias="pass", serialization_alias="pass")
     phase: str
     method: Literal["VmHWM", "VmRSS", "Pss", "phys_footprint"]
     bytes: int
@@ -209,7 +215,7 @@ class Pass(Message):
     """One pass over the workload is over; `cpu_ns` is the process's CPU time in it."""
 
     e: Literal["pass"] = "pass"
-    pass_: int = Field(alias="pass")
+    pass_: int = Field(validation_alias="pass", serialization_alias="pass")
     warmup: bool
     start: int
     end: int

@@ -1,0 +1,1 @@
+"""The engine `llama_cpp`."""
