@@ -1,8 +1,9 @@
-"""What every test may use: the `golden` fixture and its `--update-golden` switch.
+"""What every test may use: the `golden` fixture and its switches.
 
 `golden(name, actual)` compares a text with `tests/golden/<name>` and shows the difference; `make golden` (that is
-`pytest --update-golden`) rewrites the files that differ, to be reviewed as text with `git diff`. A file that is missing
-fails the test too, so nothing becomes golden unseen; under `CI=true` nothing is ever rewritten.
+`pytest --update-golden`) runs the tests that use it and rewrites the files that differ, to be reviewed as text with
+`git diff`. A file that is missing fails the test too, so nothing becomes golden unseen; under `CI=true` nothing is ever
+rewritten. `--complete-golden` fails a whole run that left golden files unread: nobody compares them any more.
 """
 
 from __future__ import annotations
@@ -18,10 +19,38 @@ GOLDEN = Path(__file__).parent / "golden"
 
 Golden = Callable[[str, str], None]
 
+READ = pytest.StashKey[set[Path]]()
+"""The golden files that this run compared."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--update-golden`."""
+    """Add the two switches."""
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what the code says now")
+    parser.addoption("--complete-golden", action="store_true", help="fail if a file of tests/golden was not compared")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing is compared yet."""
+    config.stash[READ] = set()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run nothing but the tests with golden files when these are to be rewritten."""
+    if config.getoption("--update-golden"):
+        chosen = [item for item in items if "golden" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Name the golden files that nobody compared."""
+    if not session.config.getoption("--complete-golden") or session.testsfailed:
+        return
+    unread = sorted(path for path in GOLDEN.rglob("*") if path.is_file() and path not in session.config.stash[READ])
+    if unread:
+        names = "".join(f"\n  {path.relative_to(GOLDEN.parent.parent)}" for path in unread)
+        print(f"\nno test compares these golden files; remove them or test them:{names}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture
@@ -34,6 +63,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         path = GOLDEN / name
         if GOLDEN.resolve() not in path.resolve().parents:
             raise ValueError(f"the golden name {name!r} leaves tests/golden")
+        request.config.stash[READ].add(path)
         expected = path.read_bytes().decode("utf-8") if path.exists() else None
         if expected == actual:
             return

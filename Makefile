@@ -1,0 +1,59 @@
+# mobench: every recipe that people and CI use. `make` lists them.
+
+# The first Python of 3.11 or later; `make setup PYTHON=…` chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+
+BIN := .venv/bin
+DEMO := demo
+# Ours to lint; embedded data and golden texts are not code.
+CODE := mobench_lang targets specs tests benchmarks .ci
+PATHS = $(wildcard $(CODE))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types golden package bench fmt lock clean
+
+help:  ## list the recipes
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup:  ## make .venv with everything (quick when nothing changed)
+	@test -n "$(PYTHON)" || { echo "setup: mobench needs Python 3.11 or later (Debian: apt-get install python3 python3-venv)" >&2; exit 2; }
+	@$(PYTHON) .ci/setup.py
+
+demo: setup  ## set everything up and benchmark the embedded model on this machine
+	$(BIN)/mobench compile specs/examples/quickstart.bench -o $(DEMO)/build
+	$(BIN)/mobench exec $(DEMO)/build --runs $(DEMO)/runs --db $(DEMO)/mobench.duckdb
+	$(BIN)/mobench sql --db $(DEMO)/mobench.duckdb "$$(cat specs/examples/quickstart.sql)"
+
+test: setup  ## set everything up and run the tests
+	$(BIN)/pytest
+
+check: setup lint types package  ## what CI runs: lint, types, tests with golden files, the wheel
+	$(BIN)/pytest --complete-golden
+
+lint: setup  ## ruff: rules and format
+	$(BIN)/ruff check $(PATHS)
+	$(BIN)/ruff format --check $(PATHS)
+
+types: setup  ## mypy --strict
+	$(BIN)/mypy
+
+golden: setup  ## rewrite the golden files; review them with git diff
+	$(BIN)/pytest --update-golden
+	@git --no-pager diff --stat -- tests/golden
+
+package: setup  ## build the wheel and try it in an environment of its own
+	$(BIN)/python .ci/package.py
+
+bench: setup  ## what mobench itself costs
+	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
+
+fmt: setup  ## format the code
+	$(BIN)/ruff check --fix-only --quiet $(PATHS)
+	$(BIN)/ruff format $(PATHS)
+
+lock: ## write .ci/constraints.txt anew
+	@$(PYTHON) .ci/setup.py lock
+
+clean:  ## remove what the recipes made here (not the user's cache)
+	rm -rf .venv .venv.lock build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""A foreign distribution with one mobench target and one engine."""
