@@ -1,8 +1,9 @@
 """Random-weight models for tests and benchmarks: real GGUF files of any size that llama.cpp loads, made in memory.
 
-In: a `Shape`, a seed and a weight type. Out: a GGUF file of architecture `llama` with a byte-level BPE vocabulary (the
-256 bytes, a few merges, the special tokens of ChatML, fillers up to `vocab`) and a chat template. The same arguments
-give the same bytes. The output is gibberish, but it is deterministic and it costs what a real model of that shape costs.
+In: a `Shape`, a seed and a weight type. Out: a GGUF file of architecture `llama` with a byte-level BPE vocabulary
+(the 256 bytes, a few merges, the special tokens of ChatML, fillers up to `vocab`) and a chat template. The same
+arguments give the same bytes. The output is gibberish, but it is deterministic and it costs what a real model of that
+shape costs.
 """
 
 from __future__ import annotations

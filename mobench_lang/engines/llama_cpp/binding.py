@@ -1,10 +1,11 @@
 """llama.cpp as this worker needs it: the only module that loads the library.
 
-In: paths, tokens, typed parameters. Out: `Model` and `Context` over the low-level C API; what the library only says in its
-log (flash attention, offloaded layers) is read from there. Faults are raised as `Trouble` with a stable code.
+In: paths, tokens, typed parameters. Out: `Model` and `Context` over the low-level C API; what the library only says
+in its log (flash attention, offloaded layers) is read from there. Faults are raised as `WorkerError` with a stable
+code.
 
-The package's `__init__` is not run: it imports the whole high-level API, which costs 23 MB of memory and 0.17 s that would
-be taken for the model's. `llama_cpp.llama_cpp`, the low-level binding, stands on its own.
+The package's `__init__` is not run: it imports the whole high-level API, which costs 23 MB of memory and 0.17 s that
+would be taken for the model's. `llama_cpp.llama_cpp`, the low-level binding, stands on its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from mobench_lang.engines.llama_cpp import library
-from mobench_lang.engines.llama_cpp.faults import Trouble, from_log
+from mobench_lang.engines.llama_cpp.faults import WorkerError, from_log
 from mobench_lang.protocol import JobEngine
 
 FLASH: Final = {"auto": -1, "off": 0, "on": 1}
@@ -62,7 +63,7 @@ def api() -> Any:  # the library's module has no types worth the name
     try:
         import llama_cpp.llama_cpp as loaded
     except (ImportError, OSError, RuntimeError, FileNotFoundError, AttributeError) as error:
-        raise Trouble("library_broken", f"llama-cpp-python cannot be loaded: {error}") from error
+        raise WorkerError("library_broken", f"llama-cpp-python cannot be loaded: {error}") from error
     _callbacks.append(loaded.llama_log_callback(LOG))
     loaded.llama_log_set(_callbacks[-1], None)
     loaded.llama_backend_init()
@@ -80,7 +81,7 @@ def _ggml(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
             if found is not None:
                 found.restype, found.argtypes = result, list(arguments)
                 return found  # type: ignore[no-any-return]
-    raise Trouble("library_broken", f"the installed llama.cpp has no {name}")
+    raise WorkerError("library_broken", f"the installed llama.cpp has no {name}")
 
 
 def _text(fill: Callable[[Any, int], int], size: int = 256) -> str:
@@ -134,7 +135,7 @@ def chosen(backend: str | None) -> tuple[Device, ...] | None:
     found = tuple(d for d in devices() if not d.is_cpu and d.registry.lower() == backend)
     if not found:
         there = ", ".join(sorted({d.registry.lower() for d in devices()}))
-        raise Trouble("backend_missing", f"this build of llama.cpp has no {backend} device; it has: {there}")
+        raise WorkerError("backend_missing", f"this build of llama.cpp has no {backend} device; it has: {there}")
     return found
 
 
@@ -145,7 +146,7 @@ class Model:
     """A loaded model and its vocabulary."""
 
     def __init__(self, path: str, engine: JobEngine) -> None:
-        """Load the weights; raises Trouble load_failed, out_of_memory or backend_missing."""
+        """Load the weights; raises WorkerError load_failed, out_of_memory or backend_missing."""
         lib = api()
         params = lib.llama_model_default_params()
         offload = chosen(engine.backend)
@@ -238,7 +239,7 @@ class Context:
     """A context with its KV cache; one sequence."""
 
     def __init__(self, model: Model, engine: JobEngine, *, n_ctx: int, threads: int, threads_batch: int) -> None:
-        """Allocate the KV cache and the compute buffers; raises Trouble context_failed or out_of_memory."""
+        """Allocate the KV cache and the compute buffers; raises WorkerError context_failed or out_of_memory."""
         lib = api()
         params = lib.llama_context_default_params()
         params.n_ctx = n_ctx
@@ -278,7 +279,7 @@ class Context:
         for count in dict.fromkeys((self.n_threads, self.n_threads_batch)):
             pool = new(ctypes.byref(default(count)))
             if not pool:
-                raise Trouble("out_of_memory", f"llama.cpp cannot start {count} threads")
+                raise WorkerError("out_of_memory", f"llama.cpp cannot start {count} threads")
             pools.append(pool)
         attach(self.handle, pools[0], pools[1] if len(pools) > 1 else None)
 
@@ -287,11 +288,13 @@ class Context:
         api().llama_memory_clear(self.memory, False)
 
     def keep(self, count: int) -> bool:
-        """Drop all but the first `count` tokens of the KV cache; False where the model's memory cannot (recurrent models)."""
+        """Drop all but the first `count` tokens of the KV cache; False where the model's memory cannot (recurrent
+        models)."""
         return bool(api().llama_memory_seq_rm(self.memory, 0, count, -1))
 
     def sampler(self, *, temperature: float, top_k: int, top_p: float, seed: int, banned: Sequence[int]) -> Any:
-        """A sampler chain of the library: banned tokens, then greedy, or top-k, top-p, temperature and a seeded draw."""
+        """A sampler chain of the library: banned tokens, then greedy, or top-k, top-p, temperature and a seeded
+        draw."""
         lib = api()
         params = lib.llama_sampler_chain_default_params()
         params.no_perf = True
@@ -317,5 +320,5 @@ def kv_type(name: str | None) -> int:
     if name is None:
         name = "f16"
     if name not in KV_TYPES:
-        raise Trouble("bad_job", f"{name!r} is no KV cache type; there are {', '.join(KV_TYPES)}")
+        raise WorkerError("bad_job", f"{name!r} is no KV cache type; there are {', '.join(KV_TYPES)}")
     return int(getattr(api(), f"GGML_TYPE_{name.upper()}"))

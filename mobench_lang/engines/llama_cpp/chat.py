@@ -1,9 +1,10 @@
 """Chat: from the user's turns to the text that is added to the context for each of them.
 
 In: a chat template (Jinja, from the model file) and the user turns. Out: for each turn the text that follows what is
-already in the context. The replies are not known yet, so each is stood in for by a marker: if the rendered text up to the
-last marker is exactly the text of the turn before, what follows the marker is the new part and the kept tokens are never
-touched. Templates that rewrite the history (trim it, drop thoughts) are rendered anew with the real replies instead.
+already in the context. The replies are not known yet, so each is stood in for by a marker: if the rendered text up to
+the last marker is exactly the text of the turn before, what follows the marker is the new part and the kept tokens
+are never touched. Templates that rewrite the history (trim it, drop thoughts) are rendered anew with the real replies
+instead.
 
 Templates come from model files: they run in Jinja's immutable sandbox.
 """
@@ -15,7 +16,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from mobench_lang.engines.llama_cpp.faults import Trouble
+from mobench_lang.engines.llama_cpp.faults import WorkerError
 
 
 def compile_template(text: str) -> Any:
@@ -33,7 +34,7 @@ def compile_template(text: str) -> Any:
     try:
         return environment.from_string(text)
     except TemplateError as error:
-        raise Trouble("chat_template_failed", f"the model's chat template is not valid: {error}") from error
+        raise WorkerError("chat_template_failed", f"the model's chat template is not valid: {error}") from error
 
 
 def _raise(message: str) -> NoReturn:
@@ -54,7 +55,7 @@ def render(template: Any, turns: Sequence[str], replies: Sequence[str], bos: str
     try:
         return str(template.render(messages=messages, add_generation_prompt=True, bos_token=bos, eos_token=eos))
     except (TemplateError, TypeError, ValueError, AttributeError, KeyError) as error:
-        raise Trouble(
+        raise WorkerError(
             "chat_template_failed", f"the model's chat template fails on this conversation: {error}"
         ) from error
 

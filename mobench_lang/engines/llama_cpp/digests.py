@@ -1,8 +1,8 @@
 """sha256 of large files, computed once.
 
-In: a path. Out: its sha256. The digest is kept under the file's identity (path, size, mtime, ctime, inode), so a file that
-was written to or replaced is read again. A file younger than two seconds is never remembered: it could change again
-within the clock tick of its time stamps.
+In: a path. Out: its sha256. The digest is kept under the file's identity (path, size, mtime, ctime, inode), so a
+file that was written to or replaced is read again. A file younger than two seconds is never remembered: it could
+change again within the clock tick of its time stamps.
 """
 
 from __future__ import annotations

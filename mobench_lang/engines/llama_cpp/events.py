@@ -1,7 +1,7 @@
 """Writing `events.jsonl`: whole lines, one system call each, nothing buffered.
 
 In: messages of the protocol. Out: lines in a file. A line that does not fit (full disk) is cut off again, so the file
-always ends with a whole line; `CannotWrite` then ends the worker with an exit status of its own.
+always ends with a whole line; `WriteError` then ends the worker with an exit status of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mobench_lang.protocol import Message
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class CannotWrite(Exception):
+class WriteError(Exception):
     """The events cannot be written; `code` is `full_disk` or `write_failed`."""
 
     def __init__(self, error: OSError, path: str) -> None:
@@ -31,11 +31,11 @@ class Writer:
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise CannotWrite(error, path) from error
+            raise WriteError(error, path) from error
         self._size = 0
 
     def emit(self, message: Message) -> None:
-        """Append one event; raises CannotWrite with the file cut back to whole lines."""
+        """Append one event; raises WriteError with the file cut back to whole lines."""
         rest = memoryview(message.model_dump_json(by_alias=True).encode() + b"\n")
         size = self._size + len(rest)
         try:
@@ -44,7 +44,7 @@ class Writer:
         except OSError as error:
             with contextlib.suppress(OSError):  # /dev/full and pipes have no length
                 os.ftruncate(self._fd, self._size)
-            raise CannotWrite(error, self.path) from error
+            raise WriteError(error, self.path) from error
         self._size = size
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Looking into a GGUF file before the library does, to say clearly what is wrong with it.
 
-In: a path. Out: `Header` (metadata without the long arrays, tensor count, weight type), or `BadModel` with a stable code:
-`model_missing`, `model_not_gguf`, `model_version`, `model_truncated`. The check compares where the last tensor ends with
-the size of the file; weights are not read.
+In: a path. Out: `Header` (metadata without the long arrays, tensor count, weight type), or `ModelError` with a
+stable code: `model_missing`, `model_not_gguf`, `model_version`, `model_truncated`. The check compares where the last
+tensor ends with the size of the file; weights are not read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FILE_TYPES = {
 }  # fmt: skip
 
 
-class BadModel(Exception):
+class ModelError(Exception):
     """The file is no usable model; `code` is stable."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -63,11 +63,11 @@ def read(path: Path) -> Header:
             size = os.fstat(file.fileno()).st_size
             return _Reader(file, path, size).header()
     except FileNotFoundError as error:
-        raise BadModel("model_missing", f"there is no file {path}") from error
+        raise ModelError("model_missing", f"there is no file {path}") from error
     except IsADirectoryError as error:
-        raise BadModel("model_missing", f"{path} is a folder, not a GGUF file") from error
+        raise ModelError("model_missing", f"{path} is a folder, not a GGUF file") from error
     except OSError as error:
-        raise BadModel("model_missing", f"{path} cannot be read: {error.strerror}") from error
+        raise ModelError("model_missing", f"{path} cannot be read: {error.strerror}") from error
 
 
 class _Reader:
@@ -78,13 +78,13 @@ class _Reader:
         magic = self.file.read(4)
         if magic != b"GGUF":
             seen = "empty" if not self.size else f"it begins with {magic!r} instead of b'GGUF'"
-            raise BadModel("model_not_gguf", f"{self.path} is not a GGUF file: {seen}")
+            raise ModelError("model_not_gguf", f"{self.path} is not a GGUF file: {seen}")
         version = self.scalar("I")
         if version not in {2, 3}:
-            raise BadModel("model_version", f"{self.path} is GGUF version {version}; versions 2 and 3 can be read")
+            raise ModelError("model_version", f"{self.path} is GGUF version {version}; versions 2 and 3 can be read")
         tensors, pairs = int(self.scalar("Q")), int(self.scalar("Q"))
         if tensors > self.size or pairs > self.size:
-            raise BadModel(
+            raise ModelError(
                 "model_not_gguf", f"{self.path} is damaged: its header counts more entries than it has bytes"
             )
         metadata: dict[str, Value] = {}
@@ -97,9 +97,10 @@ class _Reader:
         alignment = max(int(metadata.get("general.alignment", 32)), 1)
         data = -(-self.file.tell() // alignment) * alignment
         if tensors and data + end > self.size:
-            raise BadModel(
+            raise ModelError(
                 "model_truncated",
-                f"{self.path} is cut off: its tensors end at byte {data + end}, the file has {self.size}; copy it again",
+                f"{self.path} is cut off: its tensors end at byte {data + end}, the file has {self.size} bytes; "
+                "copy it again",
             )
         quant = FILE_TYPES.get(int(metadata["general.file_type"]) & 1023) if "general.file_type" in metadata else None
         return Header(int(version), metadata, tensors, parameters, self.size, quant)
@@ -122,10 +123,10 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         if count > self.size:
-            raise BadModel("model_not_gguf", f"{self.path} is damaged: an entry claims {count} bytes")
+            raise ModelError("model_not_gguf", f"{self.path} is damaged: an entry claims {count} bytes")
         data = self.file.read(count)
         if len(data) < count:
-            raise BadModel(
+            raise ModelError(
                 "model_truncated", f"{self.path} is cut off inside its header, at byte {self.size}; copy it again"
             )
         return data
@@ -144,7 +145,7 @@ class _Reader:
             self.skip_array()
             return None
         if kind not in _SCALARS:
-            raise BadModel("model_not_gguf", f"{self.path} is damaged: metadata of the unknown type {kind}")
+            raise ModelError("model_not_gguf", f"{self.path} is damaged: metadata of the unknown type {kind}")
         return self.scalar(_SCALARS[kind])
 
     def skip_array(self) -> None:
@@ -152,10 +153,10 @@ class _Reader:
         if kind in _SCALARS:
             length = struct.calcsize("<" + _SCALARS[kind]) * count
             if length > self.size:
-                raise BadModel("model_not_gguf", f"{self.path} is damaged: an array claims {length} bytes")
+                raise ModelError("model_not_gguf", f"{self.path} is damaged: an array claims {length} bytes")
             self.file.seek(length, os.SEEK_CUR)
         elif kind == _STRING:
             for _ in range(count):
                 self.take(int(self.scalar("Q")))
         else:
-            raise BadModel("model_not_gguf", f"{self.path} is damaged: an array of the unknown type {kind}")
+            raise ModelError("model_not_gguf", f"{self.path} is damaged: an array of the unknown type {kind}")

@@ -17,16 +17,16 @@ DISTRIBUTION = "llama_cpp_python"
 INSTALL = "pip install 'mobench[llama-cpp]'"
 
 
-class LibraryMissing(Exception):
+class LibraryMissingError(Exception):
     """llama-cpp-python is not installed, or its shared objects are not where they belong."""
 
 
 @cache
 def package() -> Path:
-    """The folder of the package `llama_cpp`; raises LibraryMissing."""
+    """The folder of the package `llama_cpp`; raises LibraryMissingError."""
     spec = util.find_spec("llama_cpp")  # finds, does not import
     if spec is None or not spec.submodule_search_locations:
-        raise LibraryMissing(f"llama-cpp-python is not installed; {INSTALL}")
+        raise LibraryMissingError(f"llama-cpp-python is not installed; {INSTALL}")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -37,7 +37,7 @@ def libraries() -> tuple[Path, ...]:
     folder = Path(override) if override else package() / "lib"
     found = sorted(p for p in folder.glob("*") if p.suffix in {".so", ".dylib", ".dll"})
     if not any("llama" in p.name for p in found):
-        raise LibraryMissing(f"{folder} holds no llama library; {INSTALL} --force-reinstall")
+        raise LibraryMissingError(f"{folder} holds no llama library; {INSTALL} --force-reinstall")
     return tuple(found)
 
 
@@ -70,5 +70,5 @@ def build() -> str:
     try:
         version = metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError as error:
-        raise LibraryMissing(f"llama-cpp-python is not installed; {INSTALL}") from error
+        raise LibraryMissingError(f"llama-cpp-python is not installed; {INSTALL}") from error
     return f"llama-cpp-python {version}, llama.cpp {commit()}, libraries sha256:{digest()[:16]}"

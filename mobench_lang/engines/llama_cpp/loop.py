@@ -1,10 +1,10 @@
 """The measured loop: prefill and decode with one monotonic nanosecond stamp per output token.
 
-In: a `Context`, prompt tokens, and either tokens drawn beforehand (random-token workloads: nothing is sampled, exactly as
-`llama-bench` does) or a sampler chain of the library (text workloads). Out: `Timing`. Inside the window there are only
-calls into the library and stores into arrays that were allocated before; nothing is formatted or written, the garbage
-collector is off. A stamp is taken after `llama_synchronize` (random) or after sampling, which synchronises (text): it
-says that the output token was available. Why it is so: docs/adr/0010-measured-loop.md.
+In: a `Context`, prompt tokens, and either tokens drawn beforehand (random-token workloads: nothing is sampled,
+exactly as `llama-bench` does) or a sampler chain of the library (text workloads). Out: `Timing`. Inside the window
+there are only calls into the library and stores into arrays that were allocated before; nothing is formatted or
+written, the garbage collector is off. A stamp is taken after `llama_synchronize` (random) or after sampling, which
+synchronises (text): it says that the output token was available. Why it is so: docs/adr/0010-measured-loop.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mobench_lang.engines.llama_cpp.binding import LOG, Context, api
-from mobench_lang.engines.llama_cpp.faults import Trouble, from_log
+from mobench_lang.engines.llama_cpp.faults import WorkerError, from_log
 from mobench_lang.engines.llama_cpp.memory import Marks
 
 Finish = Literal["length", "eos", "context", "none"]
@@ -51,7 +51,8 @@ class Loop:
         self._tokens = array("i", bytes(4 * max(capacity, 1)))
 
     def batches(self, ids: Sequence[int]) -> list[Any]:
-        """The prompt in pieces of the logical batch; each asks for the logits of its last token, as `llama-bench` does."""
+        """The prompt in pieces of the logical batch; each asks for the logits of its last token, as `llama-bench`
+        does."""
         lib, size = api(), self.context.n_batch
         self._prompt = (ctypes.c_int32 * max(len(ids), 1))(*ids)  # the pieces point into it
         start = ctypes.addressof(self._prompt)
@@ -142,11 +143,11 @@ class Loop:
             finish = "eos"
         return Timing(prefill_start, prefill_end, tuple(stamps[:made]), tuple(tokens[:made]), finish)
 
-    def failed(self, status: int) -> Trouble:
+    def failed(self, status: int) -> WorkerError:
         """What a non-zero status of `llama_decode` means."""
         if status == 1:
             size = self.context.n_ctx
-            return Trouble("context_too_small", f"the context of {size} tokens is full; a larger n_ctx is needed")
+            return WorkerError("context_too_small", f"the context of {size} tokens is full; a larger n_ctx is needed")
         code = (
             "out_of_memory" if status == -2 else "decode_failed"
         )  # -2: an allocation failed, see llama_context::decode

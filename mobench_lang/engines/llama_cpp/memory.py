@@ -11,8 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from typing import Literal
 
 _PAGE = 8192
+
+Method = Literal["VmHWM", "VmRSS"]
 
 
 class Marks:
@@ -33,7 +36,8 @@ class Marks:
             self.reset()
 
     def reset(self) -> None:
-        """Forget the high-water mark; where that is not allowed (some containers), marks cover the whole process so far."""
+        """Forget the high-water mark; where that is not allowed (some containers), marks cover the whole process so
+        far."""
         if self._clear is not None:
             try:
                 os.pwrite(self._clear, b"5", 0)  # CLEAR_REFS_MM_HIWATER_RSS
@@ -42,9 +46,14 @@ class Marks:
                 self._clear = None
 
     @staticmethod
-    def parse(buffer: bytearray) -> dict[str, int]:
+    def parse(buffer: bytearray) -> dict[Method, int]:
         """`VmHWM` and `VmRSS` in bytes from a filled buffer; empty from an empty one."""
-        return {name.decode(): int(kb) * 1024 for name, kb in re.findall(rb"^(VmHWM|VmRSS):\s+(\d+) kB$", buffer, re.M)}
+        found: dict[Method, int] = {}
+        for method in ("VmHWM", "VmRSS"):
+            line = re.search(rf"^{method}:\s+(\d+) kB$".encode(), buffer, re.M)
+            if line:
+                found[method] = int(line[1]) * 1024
+        return found
 
     @staticmethod
     def pss() -> int | None:

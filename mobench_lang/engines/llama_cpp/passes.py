@@ -1,9 +1,10 @@
 """One pass over a workload: the requests in order, their windows, and what is written about them afterwards.
 
-In: model, context, workload, where events go. Out: `phase`, `memory`, `request` and `pass` events. Events of a request are
-written when the request is over; between a request's `accepted` and its last stamp nothing is written.
+In: model, context, workload, where events go. Out: `phase`, `memory`, `request` and `pass` events. Events of a
+request are written when the request is over; between a request's `accepted` and its last stamp nothing is written.
 
-A warm-up pass runs every request of the workload in full, but without pauses and without repeating them for `duration_ns`.
+A warm-up pass runs every request of the workload in full, but without pauses and without repeating them for
+`duration_ns`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from mobench_lang.engines.llama_cpp import chat
 from mobench_lang.engines.llama_cpp.binding import Context, Model
 from mobench_lang.engines.llama_cpp.events import Writer
-from mobench_lang.engines.llama_cpp.faults import Trouble
+from mobench_lang.engines.llama_cpp.faults import WorkerError
 from mobench_lang.engines.llama_cpp.loop import Loop, Timing
 from mobench_lang.engines.llama_cpp.memory import Marks
 from mobench_lang.engines.llama_cpp.workload import Draw
@@ -51,13 +52,15 @@ class Script:
 
 
 def script(model: Model, workload: JobWorkload) -> Script:
-    """Render the conversations; raises Trouble no_chat_template or chat_template_failed."""
+    """Render the conversations; raises WorkerError no_chat_template or chat_template_failed."""
     conversations = tuple(c for c in workload.conversations or () if c.turns)
     if workload.raw:
         return Script(tuple(Talk(c, c.turns) for c in conversations), None, "", "")
     source = model.chat_template()
     if source is None:
-        raise Trouble("no_chat_template", "the model file has no chat template; send the text as it is with raw = true")
+        raise WorkerError(
+            "no_chat_template", "the model file has no chat template; send the text as it is with raw = true"
+        )
     bos, eos = (model.piece(t).decode("utf-8", "replace") if t >= 0 else "" for t in (model.bos, model.eos))
     template = chat.compile_template(source)
     talks = tuple(Talk(c, chat.additions(template, c.turns, bos, eos)) for c in conversations)
@@ -169,7 +172,7 @@ class Runner:
                 ids = self._beyond(self.model.tokenize(whole, first=True, special=True))
                 chars = len(self.model.text(ids)) if len(self.cached) > self.workload.depth else len(whole)
             if not ids:
-                raise Trouble("bad_job", f"turn {turn} of the conversation {talk.conversation.id!r} has no tokens")
+                raise WorkerError("bad_job", f"turn {turn} of the conversation {talk.conversation.id!r} has no tokens")
             self._fits(len(ids), self.workload.output_tokens)
             before = len(self.cached)
             timing = self.loop.sampled(ids, self.workload.output_tokens, chain, self.ends)
@@ -210,7 +213,7 @@ class Runner:
     def _fits(self, prompt: int, output: int) -> None:
         used, size = len(self.cached), self.context.n_ctx
         if used + prompt + output > size:
-            raise Trouble(
+            raise WorkerError(
                 "context_too_small",
                 f"request {self.request} needs {used} + {prompt} + {output} tokens of context (kept, prompt, output), "
                 f"n_ctx is {size}",

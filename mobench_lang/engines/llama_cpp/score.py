@@ -1,8 +1,9 @@
 """Log-likelihood of a continuation after a prompt, as accuracy tasks need it.
 
-In: `Score`s of a job. Out: `score` events: the natural-log probabilities of the continuation's tokens, summed, in float64.
-Prompt and continuation are tokenised together, and the continuation's tokens are those that follow the prompt's own
-(blanks at the prompt's end belong to the continuation), so a text has the tokens it would have in running text.
+In: `Score`s of a job. Out: `score` events: the natural-log probabilities of the continuation's tokens, summed, in
+float64. Prompt and continuation are tokenised together, and the continuation's tokens are those that follow the
+prompt's own (blanks at the prompt's end belong to the continuation), so a text has the tokens it would have in
+running text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mobench_lang.engines.llama_cpp.binding import LOG, Context, Model, api
-from mobench_lang.engines.llama_cpp.faults import Trouble, from_log
+from mobench_lang.engines.llama_cpp.faults import WorkerError, from_log
 from mobench_lang.protocol import Score, Scored
 
 
@@ -27,7 +28,7 @@ class Split:
 
 
 def split(model: Model, score: Score) -> Split:
-    """Tokenise; raises Trouble bad_job if there is nothing to score."""
+    """Tokenise; raises WorkerError bad_job if there is nothing to score."""
     prompt = score.prompt.rstrip()
     continuation = score.prompt[len(prompt) :] + score.continuation
     head = model.tokenize(prompt, first=True, special=True)
@@ -35,7 +36,7 @@ def split(model: Model, score: Score) -> Split:
     if not head:  # an empty prompt, and no opening token: something must come before the first scored token
         head, ids = [model.bos], [model.bos, *ids]
     if len(ids) <= len(head):
-        raise Trouble("bad_job", f"the score {score.id!r} has an empty continuation")
+        raise WorkerError("bad_job", f"the score {score.id!r} has an empty continuation")
     return Split(ids, len(head))
 
 

@@ -1,9 +1,9 @@
 """The instrument of the host: `python -m mobench_lang.engines.llama_cpp.worker job.json events.jsonl`.
 
-In: one `job.json`. Out: `events.jsonl` (both in docs/protocol.md), the library's log on stderr, and an exit status: 0 done,
-1 failed (the last events say why), 2 the job cannot be understood, 3 the events cannot be written. One process is one launch: it
-loads the model once, runs the warm-up and the measured passes, scores, and ends. A crash of the library ends this
-process and nothing else.
+In: one `job.json`. Out: `events.jsonl` (both in docs/protocol.md), the library's log on stderr, and an exit status:
+0 done, 1 failed (the last events say why), 2 the job cannot be understood, 3 the events cannot be written. One
+process is one launch: it loads the model once, runs the warm-up and the measured passes, scores, and ends. A crash of
+the library ends this process and nothing else.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pydantic import ValidationError
 
 from mobench_lang import __version__
 from mobench_lang.engines.llama_cpp import digests, gguf_file, library
-from mobench_lang.engines.llama_cpp.events import CannotWrite, Writer
-from mobench_lang.engines.llama_cpp.faults import EXIT_BAD_JOB, EXIT_CANNOT_WRITE, EXIT_FAILED, EXIT_OK, Trouble
+from mobench_lang.engines.llama_cpp.events import WriteError, Writer
+from mobench_lang.engines.llama_cpp.faults import EXIT_BAD_JOB, EXIT_CANNOT_WRITE, EXIT_FAILED, EXIT_OK, WorkerError
 from mobench_lang.engines.llama_cpp.memory import Marks
-from mobench_lang.protocol import EVENTS_VERSION, JOB_VERSION, End, Fault, Job, JobModel, Memory, Phase, Start, Used
+from mobench_lang.protocol import JOB_VERSION, End, Fault, Job, JobModel, Memory, Phase, Start, Used
 
 INSTRUMENT = f"mobench-worker-python/{__version__}"
 _BAD_JOB = {"bad_job", "unknown_version"}
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
             return _launch(Path(arguments[0]), out)
         finally:
             out.close()
-    except CannotWrite as error:
+    except WriteError as error:
         sys.stderr.write(f"{error.code}: {error}\n")
         return EXIT_CANNOT_WRITE
 
@@ -53,11 +53,11 @@ def _launch(path: Path, out: Writer) -> int:
     code = message = ""
     try:
         _run(path, out)
-    except Trouble as error:
+    except WorkerError as error:
         code, message = error.code, str(error)
     except MemoryError:
         code, message = "out_of_memory", "the worker itself ran out of memory"
-    except CannotWrite:
+    except WriteError:
         raise
     except Exception as error:  # the host must hear of everything
         traceback.print_exc()
@@ -73,7 +73,7 @@ def _run(path: Path, out: Writer) -> None:
     marks = Marks()
     try:
         job = read_job(path)
-    except Trouble:
+    except WorkerError:
         out.emit(_start(""))
         raise
     out.emit(_start(job.job_id))
@@ -85,38 +85,40 @@ def _run(path: Path, out: Writer) -> None:
 def _start(job_id: str) -> Start:
     try:
         build = library.build()
-    except library.LibraryMissing as error:
+    except library.LibraryMissingError as error:
         build = f"none: {error}"
     return Start(
-        version=EVENTS_VERSION, t=time.monotonic_ns(), wall_ns=time.time_ns(), pid=os.getpid(), job_id=job_id,
+        t=time.monotonic_ns(), wall_ns=time.time_ns(), pid=os.getpid(), job_id=job_id,
         instrument=INSTRUMENT, build=build,
     )  # fmt: skip
 
 
 def read_job(path: Path) -> Job:
-    """The job; raises Trouble bad_job or unknown_version."""
+    """The job; raises WorkerError bad_job or unknown_version."""
     try:
         raw = json.loads(path.read_bytes())
     except OSError as error:
-        raise Trouble("bad_job", f"{path} cannot be read: {error.strerror}") from error
+        raise WorkerError("bad_job", f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise Trouble("bad_job", f"{path} is not JSON: {error}") from error
+        raise WorkerError("bad_job", f"{path} is not JSON: {error}") from error
     version = raw.get("version") if isinstance(raw, dict) else None
     if version != JOB_VERSION:
-        raise Trouble("unknown_version", f"the job has version {version!r}; this worker speaks version {JOB_VERSION}")
+        raise WorkerError(
+            "unknown_version", f"the job has version {version!r}; this worker speaks version {JOB_VERSION}"
+        )
     try:
         job = Job.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place_of = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise Trouble("bad_job", f"{place_of}: {first['msg']}{more}") from error
+        raise WorkerError("bad_job", f"{place_of}: {first['msg']}{more}") from error
     if job.engine.name != "llama_cpp":
-        raise Trouble("bad_job", f"engine.name is {job.engine.name!r}; this worker is llama_cpp")
+        raise WorkerError("bad_job", f"engine.name is {job.engine.name!r}; this worker is llama_cpp")
     if job.engine.extra:
-        raise Trouble("bad_job", f"engine.extra: unknown parameters {', '.join(sorted(job.engine.extra))}")
+        raise WorkerError("bad_job", f"engine.extra: unknown parameters {', '.join(sorted(job.engine.extra))}")
     if job.workload is None and not job.scores:
-        raise Trouble("bad_job", "the job has neither a workload nor scores")
+        raise WorkerError("bad_job", "the job has neither a workload nor scores")
     return job
 
 
@@ -124,16 +126,16 @@ def place(wanted: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Bind this process to cpus, before the library starts threads; the cpus it is really bound to."""
     if not hasattr(os, "sched_setaffinity"):
         if wanted is not None:
-            raise Trouble("affinity_failed", "this system cannot bind a process to cpus")
+            raise WorkerError("affinity_failed", "this system cannot bind a process to cpus")
         return None
     if wanted is not None:
         try:
             os.sched_setaffinity(0, wanted)
         except (OSError, ValueError) as error:
-            raise Trouble("affinity_failed", f"cannot bind to cpus {list(wanted)}: {error}") from error
+            raise WorkerError("affinity_failed", f"cannot bind to cpus {list(wanted)}: {error}") from error
     bound = tuple(sorted(os.sched_getaffinity(0)))
     if wanted is not None and bound != tuple(sorted(set(wanted))):
-        raise Trouble("affinity_failed", f"asked for cpus {sorted(set(wanted))}, bound to {list(bound)}")
+        raise WorkerError("affinity_failed", f"asked for cpus {sorted(set(wanted))}, bound to {list(bound)}")
     return bound
 
 
@@ -155,14 +157,14 @@ def verify(model: JobModel) -> str:
     try:
         header = gguf_file.read(path)
         if model.size is not None and header.size != model.size:
-            raise Trouble("model_changed", f"{path} has {header.size} bytes, the job says {model.size}")
+            raise WorkerError("model_changed", f"{path} has {header.size} bytes, the job says {model.size}")
         found = digests.sha256(path)
-    except gguf_file.BadModel as error:
-        raise Trouble(error.code, str(error)) from error
+    except gguf_file.ModelError as error:
+        raise WorkerError(error.code, str(error)) from error
     except OSError as error:
-        raise Trouble("model_missing", f"{path} cannot be read: {error.strerror}") from error
+        raise WorkerError("model_missing", f"{path} cannot be read: {error.strerror}") from error
     if model.sha256 is not None and found != model.sha256:
-        raise Trouble("model_changed", f"{path} has sha256 {found}, the job says {model.sha256}")
+        raise WorkerError("model_changed", f"{path} has sha256 {found}, the job says {model.sha256}")
     return found
 
 

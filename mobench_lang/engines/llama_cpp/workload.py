@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mobench_lang.engines.llama_cpp.binding import Model
-from mobench_lang.engines.llama_cpp.faults import Trouble
+from mobench_lang.engines.llama_cpp.faults import WorkerError
 from mobench_lang.protocol import JobWorkload
 
 _MASK = (1 << 64) - 1
@@ -41,11 +41,11 @@ class Draw:
 
 
 def check(workload: JobWorkload) -> None:
-    """Refuse what the schema allows but makes no sense; raises Trouble bad_job."""
+    """Refuse what the schema allows but makes no sense; raises WorkerError bad_job."""
     if (workload.prompt_tokens is None) == (workload.conversations is None):
-        raise Trouble("bad_job", "a workload has either prompt_tokens or conversations")
+        raise WorkerError("bad_job", "a workload has either prompt_tokens or conversations")
     if workload.conversations is not None and not any(c.turns for c in workload.conversations):
-        raise Trouble("bad_job", "the workload's conversations have no turns")
+        raise WorkerError("bad_job", "the workload's conversations have no turns")
     counts = {
         "prompt_tokens": workload.prompt_tokens or 0,
         "output_tokens": workload.output_tokens,
@@ -53,24 +53,24 @@ def check(workload: JobWorkload) -> None:
     }
     for name, value in counts.items():
         if value < 0:
-            raise Trouble("bad_job", f"{name} is {value}; it must not be negative")
+            raise WorkerError("bad_job", f"{name} is {value}; it must not be negative")
     if not workload.prompt_tokens and workload.conversations is None and not workload.output_tokens:
-        raise Trouble("bad_job", "the workload has neither a prompt nor an output")
+        raise WorkerError("bad_job", "the workload has neither a prompt nor an output")
 
 
 def context_size(model: Model, wanted: int | None, needs: Iterable[int]) -> int:
     """The context to allocate: what was asked for, else the largest need.
 
-    Raises Trouble context_too_small if the job cannot fit: into the context asked for, or, where none was, into the one
-    that the model was trained for.
+    Raises WorkerError context_too_small if the job cannot fit: into the context asked for, or, where none was, into the
+    one that the model was trained for.
     """
     need = max(needs, default=1)
     if wanted:
         if need > wanted:
-            raise Trouble("context_too_small", f"the job needs {need} tokens of context, n_ctx is {wanted}")
+            raise WorkerError("context_too_small", f"the job needs {need} tokens of context, n_ctx is {wanted}")
         return wanted
     if need > model.n_ctx_train:
-        raise Trouble(
+        raise WorkerError(
             "context_too_small",
             f"the job needs {need} tokens of context, the model was trained for {model.n_ctx_train}; "
             "shorten the job, or set n_ctx to go beyond",
