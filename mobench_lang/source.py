@@ -7,10 +7,13 @@ immutable, hashable and cheap. This module imports nothing of mobench.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+_LINE_END = re.compile("\r\n?|\n")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +31,7 @@ class Source:
     @cached_property
     def _starts(self) -> list[int]:
         """Offsets at which lines begin. `\\n`, `\\r\\n` and a lone `\\r` each end a line."""
-        starts, text, at = [0], self.text, 0
-        while True:
-            lf, cr = text.find("\n", at), text.find("\r", at)
-            if lf < 0 and cr < 0:
-                return starts
-            at = lf if cr < 0 or 0 <= lf < cr else (cr + 1 if text.startswith("\n", cr + 1) else cr)
-            at += 1
-            starts.append(at)
+        return [0, *(m.end() for m in _LINE_END.finditer(self.text))]
 
     def position(self, offset: int) -> tuple[int, int]:
         """The 1-based (line, column) of an offset; the end of the text is a valid offset."""

@@ -5,5 +5,6 @@ Guarantee: nothing here raises on a user's text; every fault is a `Diagnostic` w
 """
 
 from mobench_lang.syntax.read import parse, parse_expression
+from mobench_lang.syntax.text import decode, read
 
-__all__ = ["parse", "parse_expression"]
+__all__ = ["decode", "parse", "parse_expression", "read"]

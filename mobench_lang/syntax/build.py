@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -20,6 +20,7 @@ from mobench_lang.syntax.scan import RESERVED
 
 LONGEST_NUMBER = 40  # characters; beyond it a number is a mistake, and converting it can take minutes
 LARGEST_EXPONENT = 30
+DEEPEST = 100  # levels of a tree; later stages walk it recursively, some frames a level
 
 
 class Tok(Protocol):
@@ -42,6 +43,7 @@ class Builder:
     def __init__(self, source: Source, parse_expression: ParseExpression) -> None:
         self.source = source
         self.faults: list[Diagnostic] = []
+        self.wide = False  # a chain was met that is long enough to be too deep
         self._parse_expression = parse_expression
 
     # ------------------------------------------------------------ helpers
@@ -51,6 +53,21 @@ class Builder:
 
     def _name(self, token: Tok) -> ast.Name:
         return ast.Name(self._span(token), str(token))
+
+    def _chain(self, first: Span, last: Span) -> Span:
+        """The span of something that nests to any depth without brackets."""
+        self.wide = self.wide or last.end - first.start > DEEPEST
+        return first.to(last)
+
+    def _bounded(self, node: Any, instead: Callable[[Span], Any]) -> Any:
+        """The node, or something flat instead if walking it could exhaust the stack."""
+        if not self.wide:
+            return node
+        deep = deepest(node, DEEPEST)
+        if deep is None:
+            return node
+        self.faults.append(messages.too_deep(deep.span, DEEPEST))
+        return instead(node.span)
 
     def _declared(self, token: Tok) -> ast.Name:
         """A name that expressions can refer to, so no word of the language."""
@@ -75,7 +92,9 @@ class Builder:
     def file(self, children: Children) -> tuple[ast.Edition | None, tuple[ast.Item, ...]]:
         """The edition and the items of a file."""
         edition = children[0] if children and isinstance(children[0], ast.Edition) else None
-        items = tuple(c for c in children if not isinstance(c, ast.Edition))
+        items = tuple(
+            self._bounded(c, lambda span: ast.Broken(span, None)) for c in children if not isinstance(c, ast.Edition)
+        )
         for item in items:
             self.check_top(item)
         return edition, items
@@ -83,13 +102,13 @@ class Builder:
     def top(self, children: Children) -> ast.Item:
         """One item of a file, parsed alone."""
         self.check_top(children[0])
-        return cast(ast.Item, children[0])
+        return cast(ast.Item, self._bounded(children[0], lambda span: ast.Broken(span, None)))
 
     def statement(self, children: Children) -> ast.Stmt:
         """One statement of a body, parsed alone."""
         if isinstance(children[0], ast.Block):
             self.check_nested(children[0])
-        return cast(ast.Stmt, children[0])
+        return cast(ast.Stmt, self._bounded(children[0], lambda span: ast.Broken(span, None)))
 
     def check_top(self, item: ast.Item) -> None:
         """A block at the top has a name."""
@@ -106,8 +125,7 @@ class Builder:
     def edition(self, children: Children) -> ast.Edition:
         """`mobench 1`."""
         word, number = children
-        span = self._span(number)
-        return ast.Edition(self._span(word, number), int(self._number(str(number), span)))
+        return ast.Edition(self._span(word, number), int(str(number).replace("_", "")[:9]))
 
     def use_as(self, children: Children) -> ast.Use:
         """`use "path" as alias`."""
@@ -130,7 +148,7 @@ class Builder:
         """`name` or `file.name`."""
         value: ast.Expr = self._name(children[0])
         for token in children[1:]:
-            value = ast.Member(value.span.to(self._span(token)), value, self._name(token))
+            value = ast.Member(self._chain(value.span, self._span(token)), value, self._name(token))
         return value
 
     def header(self, children: Children) -> tuple[ast.Name, ast.Name | None, ast.Expr | None, Span]:
@@ -227,22 +245,22 @@ class Builder:
 
     def expression(self, children: Children) -> ast.Expr:
         """An expression alone."""
-        return cast(ast.Expr, children[0])
+        return cast(ast.Expr, self._bounded(children[0], ast.Null))
 
     def cond(self, children: Children) -> ast.Cond:
         """`if test then yes else no`."""
         first, test, _, yes, _, no = children
-        return ast.Cond(self._from(first, no.span), test, yes, no)
+        return ast.Cond(self._chain(self._span(first), no.span), test, yes, no)
 
     def binary(self, children: Children) -> ast.Binary:
         """`a op b`."""
         left, op, right = children
-        return ast.Binary(left.span.to(right.span), cast(Any, str(op)), left, right, self._span(op))
+        return ast.Binary(self._chain(left.span, right.span), cast(Any, str(op)), left, right, self._span(op))
 
     def unary(self, children: Children) -> ast.Unary:
         """`-x` or `not x`."""
         op, operand = children
-        return ast.Unary(self._from(op, operand.span), "not" if str(op) == "not" else "-", operand)
+        return ast.Unary(self._chain(self._span(op), operand.span), "not" if str(op) == "not" else "-", operand)
 
     def range_of(self, children: Children) -> ast.Range:
         """`a..b`."""
@@ -265,7 +283,7 @@ class Builder:
     def member(self, children: Children) -> ast.Member:
         """`value.name`."""
         value, name = children
-        return ast.Member(value.span.to(self._span(name)), value, self._name(name))
+        return ast.Member(self._chain(value.span, self._span(name)), value, self._name(name))
 
     def call(self, children: Children) -> ast.Call:
         """`function(args, key = value)`."""
@@ -276,17 +294,17 @@ class Builder:
         late = next((b for a, b in pairs if isinstance(a, ast.Arg) and not isinstance(b, ast.Arg)), None)
         if late is not None:
             self.faults.append(messages.argument_after_named(late.span))
-        return ast.Call(function.span.to(self._span(close)), function, plain, named)
+        return ast.Call(self._chain(function.span, self._span(close)), function, plain, named)
 
     def index(self, children: Children) -> ast.Index:
         """`value[index]`."""
         value, _, index, close = children
-        return ast.Index(value.span.to(self._span(close)), value, index)
+        return ast.Index(self._chain(value.span, self._span(close)), value, index)
 
     def refine(self, children: Children) -> ast.Refine:
         """`base { key = value }`."""
         base, (entries, span) = children
-        return ast.Refine(base.span.to(span), base, entries)
+        return ast.Refine(self._chain(base.span, span), base, entries)
 
     def record(self, children: Children) -> tuple[tuple[ast.Arg, ...], Span]:
         """The entries between braces, and the place of both."""
@@ -398,6 +416,20 @@ FOREIGN_LITERALS = {
     "None": "null", "Null": "null", "NULL": "null", "nil": "null",
 }  # fmt: skip
 ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
+
+
+def deepest(node: ast.Node, limit: int) -> ast.Node | None:
+    """A node more than `limit` levels below another, if there is one; needs no stack."""
+    todo: list[tuple[Any, int]] = [(node, 0)]
+    while todo:
+        here, depth = todo.pop()
+        if isinstance(here, tuple):
+            todo += [(inner, depth) for inner in here]
+        elif isinstance(here, ast.Node):
+            if depth > limit:
+                return here
+            todo += [(getattr(here, f.name), depth + 1) for f in fields(here) if f.name != "span"]
+    return None
 
 
 def _escape(text: str, at: int) -> tuple[int, str | None]:

@@ -180,6 +180,11 @@ def unfinished(span: Span, last: str) -> Diagnostic:
     )  # fmt: skip
 
 
+def empty_expression(span: Span) -> Diagnostic:
+    """Nothing where an expression is due."""
+    return Diagnostic("E0126", "a value is missing", span, label="nothing stands here")
+
+
 # -------------------------------------------------------------- keys and values
 
 

@@ -24,6 +24,9 @@ _OPEN_ENDED_WORDS = frozenset("and or not in if then else for where per because 
 _OPEN_ENDED = frozenset(["+", "-", "*", "/", "..", ":", "==", "!=", "<", "<=", ">", ">=", "=", ",", "&&", "||", ":="])
 
 
+MOST_BLAMED = 200
+
+
 @dataclass(slots=True, eq=False)
 class Group:
     """What stands in one pair of braces. `closer` is None where the brace was lost, `opener` likewise."""
@@ -77,6 +80,7 @@ class Outliner:
         self.statements: list[Statement] = []
         self.frames: list[_Frame] = []
         self.current: Statement | None = None
+        self.blamed = 0
 
     # ------------------------------------------------------------ helpers
 
@@ -94,6 +98,7 @@ class Outliner:
         return self.statements
 
     def _blame(self, fault: Diagnostic, statement: Statement | None) -> None:
+        self.blamed += 1
         if statement is not None and statement.fault is None:
             statement.fault = fault
 
@@ -125,6 +130,8 @@ class Outliner:
         """The statements of the top level."""
         skip_line = 0
         for at, token in enumerate(self.tokens):
+            if self.blamed > MOST_BLAMED:  # no spec, so its rest tells nothing
+                break
             if token.line == skip_line and token.kind is not Kind.NEWLINE:
                 if self.current is not None:
                     self.current.end = at + 1

@@ -11,23 +11,28 @@ from mobench_lang.diagnostics import Diagnostic, Diagnostics, in_order
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, messages
 from mobench_lang.syntax.build import Builder
+from mobench_lang.syntax.classify import Fault, classify
 from mobench_lang.syntax.parser import Stuck, parse_range
 from mobench_lang.syntax.recover import Recovery
-from mobench_lang.syntax.scan import STRING_OR_COMMENT
+from mobench_lang.syntax.scan import STRING_OR_COMMENT, Kind, scan
+from mobench_lang.syntax.text import check_text
 
 
 
 def parse(source: Source) -> tuple[ast.File, Diagnostics]:
     """The tree of a file, whatever is wrong with it, and everything that is wrong with its text."""
+    found, worth_parsing = check_text(source)
+    if not worth_parsing:
+        return ast.File(source, None, (), ()), in_order(found)
     builder = Builder(source, _interpolation)
     try:
         edition, items = parse_range(source, builder, "file", 0, len(source.text))
-        found = list(builder.faults)
+        found += builder.faults
     except Stuck as e:
         recovery = Recovery(source, lambda: Builder(source, _interpolation))
         edition, items = recovery.edition, recovery.items
         at = source.span(e.start, e.end)
-        found = recovery.faults or [messages.unexpected(at, f"`{at.text}`")]
+        found += recovery.faults or ([] if found else [messages.unexpected(at, f"`{at.text}`")])
     if "E0110" not in {d.code for d in found}:
         found += _edition(source, edition)
     return ast.File(source, edition, items, comments(source)), in_order(found)
@@ -36,12 +41,19 @@ def parse(source: Source) -> tuple[ast.File, Diagnostics]:
 def parse_expression(text: str, name: str = "<expression>") -> tuple[ast.Expr | None, Diagnostics]:
     """The tree of one expression, or what is wrong with it."""
     source = Source(name, text)
+    found, worth_parsing = check_text(source)
+    if not worth_parsing:
+        return None, in_order(found)
     builder = Builder(source, _interpolation)
     try:
         value = parse_range(source, builder, "expression", 0, len(text))
     except Stuck as e:
-        return None, (messages.unexpected(source.span(e.start, e.end), f"`{text[e.start : e.end]}`"),)
-    return value, in_order(builder.faults)
+        tokens = [t for t in scan(text) if t.kind not in (Kind.COMMENT, Kind.NEWLINE)]
+        if not tokens:
+            return None, (messages.empty_expression(source.span(0, len(text))),)
+        at = next((i for i, t in enumerate(tokens) if t.end > e.start), len(tokens))
+        return None, in_order([*found, classify(Fault(source, tokens, at, False, e))])
+    return value, in_order([*found, *builder.faults])
 
 
 def comments(source: Source) -> tuple[ast.Comment, ...]:

@@ -16,6 +16,7 @@ from mobench_lang.syntax.classify import Fault, classify
 from mobench_lang.syntax.outline import Outliner, Statement
 from mobench_lang.syntax.parser import Start, Stuck, parse_range
 from mobench_lang.syntax.scan import KEYWORDS, Kind, Token, scan
+from mobench_lang.syntax.text import deceives
 
 MOST_FAULTS = 100  # after these a text is no spec, and more of them help nobody
 
@@ -73,8 +74,10 @@ class Recovery:
     def _convert(self, statement: Statement, top: bool) -> list[ast.Stmt | ast.Use]:
         """The node of a statement; `Broken` ones, with the fault noted, if there is none."""
         tokens = self._tokens(statement)
-        if not tokens or len(self.faults) >= MOST_FAULTS:
+        if not tokens:
             return []
+        if len(self.faults) >= MOST_FAULTS or any(t.kind.is_bad and deceives(t.text[0]) for t in tokens):
+            return self._broken(tokens)  # enough was said, or the character was reported with the text
         if statement.fault is None and statement.loose is None:
             try:
                 return [self._parse("top" if top else "statement", tokens)]  # type: ignore[list-item]
@@ -92,6 +95,9 @@ class Recovery:
             if group is statement.block:
                 for inner in group.statements:
                     self._convert(inner, top=False)
+        return self._broken(tokens)
+
+    def _broken(self, tokens: list[Token]) -> list[ast.Stmt | ast.Use]:
         span = self._span(tokens)
         return [ast.Broken(span, name) for name in self._names(tokens)] or [ast.Broken(span, None)]
 
