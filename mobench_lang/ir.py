@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 
 class Frozen(BaseModel):
@@ -65,7 +66,10 @@ class Record(Frozen):
         return next((v for k, v in self.fields if k == key), None)
 
 
-Value: TypeAlias = "bool | int | Decimal | str | Quantity | Unknown | Entity | Record | tuple[Value, ...] | None"
+# A named alias: pydantic cannot follow a plain one that contains itself.
+Value = TypeAliasType(
+    "Value", "bool | int | Decimal | str | Quantity | Unknown | Entity | Record | tuple[Value, ...] | None"
+)
 
 
 class Place(Frozen):

@@ -94,3 +94,6 @@ _DEFAULTS = (("dimension", "number"), ("unit", ""), ("kind", ""), ("join", "mean
 
 # What is measured where a spec does not say.
 DEFAULT_METRICS = ("load_time", "ttft", "prefill_rate", "decode_rate", "peak_memory")
+
+# The columns of the view `results` that are neither axes nor metrics: no axis may bear one of these names.
+RESULT_COLUMNS = ("run_id", "bench", "simulated", "trial_id", "cell_id", "rep", "attempt", "started", "flags")

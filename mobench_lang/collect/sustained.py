@@ -52,8 +52,8 @@ def rates_per_window(requests: Sequence[Request]) -> tuple[Floats, Floats]:
     count = np.bincount(window)
     time = np.bincount(window, weights=gaps)
     used = np.flatnonzero((count > 0) & (time > 0))
-    rates = np.asarray(count[used] * 1e9 / time[used], np.float64)
-    return used * float(WINDOW_NS), rates
+    rates = (count[used] * 1e9 / time[used]).astype(np.float64)
+    return (used * float(WINDOW_NS)).astype(np.float64), rates
 
 
 def sustained_ratio(rates: Floats) -> float:
