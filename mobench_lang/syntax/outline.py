@@ -147,7 +147,7 @@ class Outliner:
                     self._open(at)
                 else:
                     self._close(at)
-            elif token.text == "," and self._separates():
+            elif token.text == "," and self._separates(at):
                 self._end(at)
             else:
                 self._begin(at)
@@ -162,10 +162,13 @@ class Outliner:
             self._list().append(self.current)
         return self.current
 
-    def _separates(self) -> bool:
-        """True if a comma here ends an entry of a one-line block."""
+    def _separates(self, at: int) -> bool:
+        """True if the comma at `at` ends an entry of a one-line block."""
         frame = self.frames[-1] if self.frames else None
         if frame is None or frame.char != "{" or not frame.one_line or self.current is None:
+            return False
+        after = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
+        if after is not None and after.kind not in (Kind.NAME, Kind.STRING, Kind.NEWLINE) and after.text != "}":
             return False
         return self.tokens[self.current.begin].text not in ("measure", "expect", "warn")
 
@@ -329,6 +332,11 @@ class Outliner:
                 return
             if frame.char == "{" and (frame.line != token.line or not frame.one_line):
                 break
+        if token.first and self.frames and not self.trusted:
+            frame = self.frames[-1]
+            if frame.char == "{" and not frame.one_line and frame.indent == self.indents[token.line]:
+                self._replaced(at)
+                return
         if self.frames and self.frames[-1].char != "{":
             frame = self.frames.pop()
             self._blame(messages.wrong_closer(self.span(token), self.span(frame.token or token)), self._begin(at))

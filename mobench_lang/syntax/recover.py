@@ -18,6 +18,7 @@ from mobench_lang.syntax.parser import Start, Stuck, parse_range
 from mobench_lang.syntax.scan import KEYWORDS, Kind, Token, scan
 from mobench_lang.syntax.text import deceives
 
+BRACKETS = frozenset(["E0124", "E0125", "E0151"])
 MOST_FAULTS = 100  # after these a text is no spec, and more of them help nobody
 
 
@@ -36,6 +37,7 @@ class Recovery:
         for statement in statements:
             items += self._convert(statement, top=True)  # type: ignore[arg-type]
         self.items = tuple(items)
+        self.faults = _one_bracket_a_line(self.faults)
 
     # ------------------------------------------------------------- edition
 
@@ -89,12 +91,10 @@ class Recovery:
             block = self._block(statement, top)
             if block is not None:
                 return [block]
-        fault = statement.fault or self._classify(tokens, stuck, top)
-        self.faults.append(fault)
-        for group in statement.groups:
-            if group is statement.block:
-                for inner in group.statements:
-                    self._convert(inner, top=False)
+        self.faults.append(statement.fault or statement.loose or self._classify(tokens, stuck, top))
+        for inner in statement.block.statements if statement.block else ():
+            if inner.line != statement.line:
+                self._convert(inner, top=False)
         return self._broken(tokens)
 
     def _broken(self, tokens: list[Token]) -> list[ast.Stmt | ast.Use]:
@@ -142,9 +142,10 @@ class Recovery:
         for inner in group.statements:
             body += self._convert(inner, top=False)  # type: ignore[arg-type]
         block = ast.Block(self._span(tokens), kind, name, parent, tuple(body), span)
-        builder = self._builder()
-        (builder.check_top if top else builder.check_nested)(block)
-        self.faults += builder.faults
+        if statement.loose is None:
+            builder = self._builder()
+            (builder.check_top if top else builder.check_nested)(block)
+            self.faults += builder.faults
         if len(self.faults) == before:  # the parts are right and the whole is not
             return None
         return block
@@ -169,3 +170,12 @@ class Recovery:
             if inside.isidentifier():
                 return [ast.Name(Span(self.source, tokens[0].start, tokens[0].end), inside)]
         return []
+
+
+def _one_bracket_a_line(faults: list[Diagnostic]) -> list[Diagnostic]:
+    """The faults without those that share a line with a bracket out of place: that spoils the whole line."""
+    spoiled: dict[int, Diagnostic] = {}
+    for fault in faults:
+        if fault.code in BRACKETS:
+            spoiled.setdefault(fault.span.line, fault)
+    return [f for f in faults if spoiled.get(f.span.line, f) is f]
