@@ -32,6 +32,7 @@ class Attribute(Frozen):
     Types: bool int number string duration size temperature ratio power rate frequency charge, `enum` (with `values`),
     `list of <type>`, `cpus` (`all`, `big_cores`, `little_cores` or a list of cpu numbers), and references: model engine
     device workload meter task source. `min`/`max` bound ints (inclusive).
+    An `address` says where one physical device is reached: it is no part of a plan.
     """
 
     type: str
@@ -41,6 +42,7 @@ class Attribute(Frozen):
     max: int | None = None
     required: bool = False
     default: str = ""
+    address: bool = False
 
 
 class Delivery(Frozen):
@@ -150,11 +152,17 @@ class DeviceError(Exception):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a launch ended: `ok`, or a stable reason (`crashed`, `out_of_memory`, `timeout`, `lost_device`, `engine_error`,
-    `cancelled`) with a detail."""
+    `too_hot`, `cancelled`) with a detail.
+
+    `spawned` and `exited` are when the process began and was gone, on the device's monotonic clock in ns (the clock of
+    the events), None where that is not known.
+    """
 
     status: Literal["ok", "failed"]
     reason: str = ""
     detail: str = ""
+    spawned: int | None = None
+    exited: int | None = None
 
 
 class Session(Protocol):
@@ -164,16 +172,22 @@ class Session(Protocol):
 
     async def facts(self) -> dict[str, Any]:
         """What the device is: JSON data with at least `identity` (stable for the physical device), `cpu`, `cores`,
-        `ram_bytes`, `os`, `kernel`, `simulated`."""
+        `ram_bytes`, `os`, `kernel`, `simulated`, and `clusters` (lists of CPU numbers by falling maximum frequency)."""
 
     async def state(self) -> dict[str, Any]:
-        """What changes: temperatures (m°C by sensor), load, governor, clocks, memory; read before and after a launch."""
+        """What changes: temperatures, load, governor, clocks, memory; read before and after a launch.
+
+        Read by the core: `t` (device clock, ns), `temperature` (m°C of the default sensor, None without one),
+        `others_busy_ns` (CPU time of all cores that went to others than mobench, a counter), `steal_ns` (a counter),
+        `cores`. All are optional.
+        """
 
     async def prepare(self, conditions: tuple[PlanSetting, ...]) -> list[dict[str, Any]]:
         """Apply conditions and verify them; one record each (`name, requested, applied, verified, reason`)."""
 
     async def restore(self) -> None:
-        """Put back what `prepare` changed; safe to call twice, and from a new process after a crash."""
+        """Put back what `prepare` changed and end what a dead host left running; safe to call twice, and from a new
+        process after a crash. Called under the device's lock."""
 
     async def push(self, weights: Weights) -> str:
         """Make weights available on the device; the path there."""
@@ -181,8 +195,10 @@ class Session(Protocol):
     async def start(self, job: Job, launch: Launch, folder: Path) -> None:
         """Start a launch, detached, its own process group; raw files will end up in `folder`."""
 
-    async def wait(self, timeout_ns: int) -> Outcome:
-        """Wait for the launch to end or end it when the time is over; then every raw file is in `folder`."""
+    async def wait(self, timeout_ns: int, abort_above: int | None = None) -> Outcome:
+        """Wait for the launch to end; end it when the time is over (`timeout`) or its default sensor reads more than
+        `abort_above` m°C (`too_hot`). Then every raw file is in `folder`. Only the process itself is judged here: what
+        the events say of errors is read by the core."""
 
     async def cancel(self) -> None:
         """End a running launch and everything it started."""
@@ -197,7 +213,8 @@ class Target(Protocol):
     name: str
 
     async def open(self, device: Entity, scratch: Path) -> Session:
-        """Open a device; DeviceError says why not. `scratch` is a host folder for state that survives a crash."""
+        """Open a device, changing nothing on it; DeviceError says why not. `scratch` is a host folder, shared by all
+        devices of a project, for state that survives a crash."""
 
     def discover(self) -> list[dict[str, Any]]:
         """What is attached: `[{name, target, identity, state, …}]`."""

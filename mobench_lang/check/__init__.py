@@ -1,1 +1,45 @@
-"""TODO"""
+"""Check: from the text of a spec to its typed meaning, with everything that is wrong with it.
+
+In: the source of a spec. Out: `ir.Bench`, or None where there is an error or no bench, and the diagnostics in order.
+Guarantee: total and pure but for reading the files that the spec names; nothing here raises on a user's text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mobench_lang import ir
+from mobench_lang.check import messages
+from mobench_lang.check.bench import check_bench
+from mobench_lang.check.load import Loader, project_root
+from mobench_lang.check.schema import schema
+from mobench_lang.diagnostics import Diagnostic, Diagnostics, has_errors, in_order
+from mobench_lang.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the check of one spec found. `bench` is None after an error, or where the file declares none."""
+
+    bench: ir.Bench | None
+    diagnostics: Diagnostics
+    has_bench: bool
+
+
+def check_source(source: Source, folder: Path | None = None, *, need_bench: bool = False) -> Checked:
+    """Check a spec; `folder` is where its relative paths start (the file's own folder by default)."""
+    found: list[Diagnostic] = []
+    folder = folder or (source.path.parent if source.path is not None else Path.cwd())
+    loader = Loader(schema(), found.append, project_root(folder))
+    shown = source.path.name if source.path is not None else source.name
+    module = loader.load(source, folder, shown)
+    bench = None
+    if module.bench is not None:
+        bench = check_bench(module, loader.schema)
+    elif need_bench and not has_errors(found):
+        found.append(messages.no_bench(source.span(0, 0)))
+    return Checked(None if has_errors(found) else bench, in_order(found), module.bench is not None)
+
+
+__all__ = ["Checked", "check_source"]

@@ -53,7 +53,8 @@ class Rec:
 class Ent:
     """A declared thing. `base` is the declaration that `==` compares; `pack` the plug-in behind it.
 
-    `spans` are the places that set each attribute, `damaged` marks a declaration with a reported fault.
+    `spans` are the places that set each attribute, `changed` the attributes that a refinement set on top of its
+    declaration, `damaged` marks a declaration with a reported fault.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class Ent:
     attrs: Mapping[str, Val]
     spans: Mapping[str, Span]
     span: Span | None
+    changed: frozenset[str] = frozenset()
     damaged: bool = False
 
 
@@ -155,8 +157,7 @@ def to_ir(value: Val) -> ir.Value:
             return ir.Unknown(unknown=value.why)
         case Ent():
             attrs = tuple(sorted((k, to_ir(v)) for k, v in value.attrs.items()))
-            base = value.base if isinstance(value.base, str) else value.name
-            return ir.Entity(kind=value.kind, name=value.name, base=base, pack=value.pack, attrs=attrs)
+            return ir.Entity(kind=value.kind, name=value.name, base=str(value.base), pack=value.pack, attrs=attrs)
         case Rec():
             return ir.Record(fields=tuple(sorted((k, to_ir(v)) for k, v in value.fields.items())))
         case Poison():

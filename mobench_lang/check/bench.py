@@ -1,0 +1,591 @@
+"""A bench: from its block to `ir.Bench`.
+
+In: the module that holds the bench. Out: the typed bench, or None after reports. Guarantee: every part is looked at even
+if another one is wrong; what follows from a reported fault stays silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal, cast
+
+from mobench_lang import ir
+from mobench_lang.check import entities, feasible, messages
+from mobench_lang.check.axes import Axes, AxisEnv, Group, Table
+from mobench_lang.check.claims import Claims
+from mobench_lang.check.coerce import coerce
+from mobench_lang.check.evaluate import Bound, Evaluator
+from mobench_lang.check.load import Module
+from mobench_lang.check.origins import Origins
+from mobench_lang.check.schema import PROTOCOL_BLOCKS, ROLES, Schema
+from mobench_lang.check.values import Ent, Hidden, Poison, Qty, Val, Word, to_ir
+from mobench_lang.matrix import Count, expand, projections, size
+from mobench_lang.metrics import DEFAULT_METRICS
+from mobench_lang.plugins import Attribute
+from mobench_lang.source import Span
+from mobench_lang.syntax import ast
+
+MAX_CELLS = 10_000_000
+
+# Columns of `results` that are neither an axis nor a metric (store/views.sql); a free axis may not take their names.
+RESULT_COLUMNS = (
+    "run_id", "bench", "simulated", "cell_id", "trial_id", "rep", "attempt", "pass", "warmup", "status", "reason", "block",
+    "device_identity", "started", "flags",
+)  # fmt: skip
+
+
+@dataclass
+class BenchScope:
+    """The names inside a bench: its `let`s, then those of the file."""
+
+    module: Module
+    lets: dict[str, Bound] = field(default_factory=dict)
+
+    def find(self, name: str) -> Bound | None:
+        """A `let` of the bench, else a name of the file."""
+        return self.lets.get(name) or self.module.find(name)
+
+    def names(self) -> Iterator[str]:
+        """Every name that can be used in the bench."""
+        yield from self.lets
+        yield from self.module.names()
+
+
+@dataclass
+class Parts:
+    """The statements of a bench by kind, in order."""
+
+    attrs: list[ast.Attr] = field(default_factory=list)
+    sections: dict[str, ast.Block] = field(default_factory=dict)
+    measures: list[ast.Measure] = field(default_factory=list)
+    expects: list[ast.Expect] = field(default_factory=list)
+    excludes: list[ast.Exclude] = field(default_factory=list)
+    includes: list[ast.Include] = field(default_factory=list)
+    designs: list[ast.Sample | ast.Pairwise] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    damaged: bool = False
+
+
+def check_bench(module: Module, schema: Schema) -> ir.Bench | None:
+    """The bench of a module. The caller decides by the reports whether the result may be used."""
+    block = module.bench
+    assert block is not None  # noqa: S101 - asked for by the caller
+    return Checker(module, schema, block).run()
+
+
+@dataclass
+class Checker:
+    """One bench being checked."""
+
+    module: Module
+    schema: Schema
+    block: ast.Block
+
+    def __post_init__(self) -> None:
+        """Set up what the passes share."""
+        self.ev: Evaluator = self.module.evaluator
+        self.scope = BenchScope(self.module)
+        self.axes = Axes(self.ev, self.scope)
+        self.parts = Parts()
+        self.origins = Origins(self.module)
+
+    def run(self) -> ir.Bench | None:
+        """All passes in order."""
+        self._sort(self.block.body)
+        self._roles()
+        walks = self._walks()
+        if walks is not None:
+            self._bind()
+        usable = walks is not None and not self.axes.broken
+        excludes = tuple(self._clause(e, usable) for e in self.parts.excludes)
+        protocol = self._protocol()
+        conditions = self._conditions()
+        metrics = self._metrics()
+        expectations = tuple(self._expectation(e, metrics, protocol.repeat, usable) for e in self.parts.expects)
+        design = self._design()
+        if not usable or walks is None or any(c is None for c in excludes) or any(e is None for e in expectations):
+            return None
+        bench = ir.Bench.model_construct(
+            edition=1,
+            name=self.block.name.text if self.block.name else "",
+            axes=self.axes.to_ir(),
+            walks=walks,
+            excludes=tuple(c for c in excludes if c is not None),
+            design=design,
+            protocol=protocol,
+            conditions=conditions,
+            metrics=metrics,
+            expectations=tuple(e for e in expectations if e is not None),
+            origins=self._origins(),
+        )
+        return self._counted(bench)
+
+    # ------------------------------------------------------------ statements
+
+    def _sort(self, body: tuple[ast.Stmt, ...]) -> None:
+        parts, tell = self.parts, self.ev.tell
+        for stmt in body:
+            match stmt:
+                case ast.Let():
+                    self._let(stmt)
+                case ast.Attr():
+                    if stmt.optional:
+                        tell(messages.optional_not_here(stmt.name))
+                    self._open(stmt.name, stmt.value, single=True, span=stmt.span)
+                case ast.Measure():
+                    parts.measures.append(stmt)
+                case ast.Expect():
+                    parts.expects.append(stmt)
+                case ast.Block(kind=kind):
+                    self._section(kind, stmt)
+                case ast.Axis():
+                    tell(messages.axis_outside_matrix(stmt))
+                    parts.damaged = True
+                case ast.Broken():
+                    self._note_broken(stmt)
+                case _:
+                    tell(messages.not_in_this_block(stmt))
+
+    def _note_broken(self, stmt: ast.Broken) -> None:
+        self.parts.damaged = True
+        if stmt.name is not None:
+            self.parts.broken.add(stmt.name.text)
+            if stmt.name.text not in self.axes.tables and stmt.name.text not in (*PROTOCOL_BLOCKS, "matrix"):
+                table = Table(stmt.name, stmt.name, True, None, stmt.span, broken=True)
+                self.axes.tables[stmt.name.text] = table
+
+    def _let(self, let: ast.Let) -> None:
+        known = self.scope.find(let.name.text)
+        if let.name.text in self.scope.lets:
+            self.ev.tell(messages.declared_twice(let.name, known.span if known else None))
+        elif known is not None or let.name.text in self.ev.functions:
+            self.ev.tell(messages.shadows(let.name, known.span if known else None))
+        else:
+            env = AxisEnv(self.scope, self.axes.tables, {})
+            self.scope.lets[let.name.text] = Bound(self.ev.value(let.value, env), let.name.span)
+
+    def _section(self, kind: ast.Name, block: ast.Block) -> None:
+        known = (*PROTOCOL_BLOCKS, "matrix")
+        if block.name is not None:
+            self.ev.tell(messages.named_section(block))
+        if kind.text not in known:
+            self.ev.tell(messages.unknown_block(kind, known, "inside a bench"))
+        elif kind.text in self.parts.sections:
+            self.ev.tell(messages.repeated(kind, self.parts.sections[kind.text].kind.span))
+        else:
+            self.parts.sections[kind.text] = block
+            if kind.text == "matrix":
+                self._matrix(block)
+
+    def _matrix(self, block: ast.Block) -> None:
+        parts = self.parts
+        for stmt in block.body:
+            match stmt:
+                case ast.Axis():
+                    self._open(stmt.name, stmt.values, single=False, span=stmt.span)
+                case ast.Block(kind=ast.Name(text="zip")):
+                    self._zip(stmt)
+                case ast.Exclude():
+                    parts.excludes.append(stmt)
+                case ast.Include():
+                    parts.includes.append(stmt)
+                case ast.Sample() | ast.Pairwise():
+                    if parts.designs:
+                        self.ev.tell(messages.two_designs(stmt.span, parts.designs[0].span))
+                    parts.designs.append(stmt)
+                case ast.Attr():
+                    self.ev.tell(messages.assignment_in_matrix(stmt))
+                    self._note_broken(ast.Broken(stmt.span, stmt.name))
+                case ast.Let():
+                    self.ev.tell(messages.not_in_this_block(stmt))
+                case ast.Broken():
+                    self._note_broken(stmt)
+                case _:
+                    self.ev.tell(messages.not_in_this_block(stmt))
+
+    def _zip(self, block: ast.Block) -> None:
+        names: list[str] = []
+        for stmt in block.body:
+            if isinstance(stmt, ast.Axis):
+                if self._open(stmt.name, stmt.values, single=False, span=stmt.span, grouped=True):
+                    names.append(stmt.name.text)
+            elif isinstance(stmt, ast.Broken):
+                self._note_broken(stmt)
+            else:
+                self.ev.tell(messages.not_in_this_block(stmt))
+        if names:
+            self.axes.groups.append(Group(tuple(names), block.head))
+
+    def _open(self, name: ast.Name, expr: ast.Expr, *, single: bool, span: Span, grouped: bool = False) -> bool:
+        """Open an axis; False after a report."""
+        key = name.text
+        known = self.axes.tables.get(key)
+        if known is not None:
+            found = messages.repeated if single and known.single else messages.duplicate_axis
+            self.ev.tell(found(name, known.name.span))
+            return False
+        outer = self.scope.find(key)
+        if outer is not None or key in self.ev.functions:
+            self.ev.tell(messages.overlapping_axis(name, outer.span if outer else None))
+            self.parts.damaged = True
+            return False
+        if key in RESULT_COLUMNS or key in self.schema.metrics:
+            self.ev.tell(messages.axis_is_column(name))
+            self.parts.damaged = True
+            return False
+        self.axes.tables[key] = Table(name, expr, single, self._want(key), span)
+        if not grouped:
+            self.axes.groups.append(Group((key,), span))
+        return True
+
+    def _want(self, key: str) -> Attribute | None:
+        if key in ROLES:
+            return Attribute(type=key, doc="")
+        found = [a for kind in ("workload", "engine", "device") for k, a in self.schema.attributes(kind).items() if k == key]
+        return found[0] if len(found) == 1 and found[0].type in ("enum", "cpus") else None
+
+    def _roles(self) -> None:
+        for role in ("model", "engine", "device", "workload"):
+            if role not in self.axes.tables and role not in self.parts.broken and not self.parts.damaged:
+                self.ev.tell(messages.missing_role(self.block, role))
+                self.parts.damaged = True
+
+    # ------------------------------------------------------------ walks
+
+    def _walks(self) -> tuple[ir.Walk, ...] | None:
+        main = self.axes.steps({})
+        if main is None:
+            return None
+        walks = [ir.Walk.model_construct(steps=main)]
+        total = size(walks[0])
+        if total > MAX_CELLS:
+            self.ev.tell(messages.too_many_cells(self._matrix_span(), total, MAX_CELLS))
+            return None
+        for include in self.parts.includes:
+            fixed = self._included(include)
+            steps = None if fixed is None else self.axes.steps(fixed)
+            if steps is None:
+                return None
+            walks.append(ir.Walk.model_construct(steps=steps))
+        if self.parts.damaged:
+            return None
+        return tuple(walks)
+
+    def _matrix_span(self) -> Span:
+        matrix = self.parts.sections.get("matrix")
+        return (matrix or self.block).head
+
+    def _included(self, include: ast.Include) -> dict[str, tuple[Val, Span]] | None:
+        fixed: dict[str, tuple[Val, Span]] = {}
+        failed = False
+        for entry in include.entries:
+            table = self.axes.tables.get(entry.name.text)
+            if table is None:
+                self.ev.tell(messages.include_unknown_axis(entry.name, self.axes.order))
+                failed = True
+                continue
+            if entry.name.text in fixed:
+                self.ev.tell(messages.repeated(entry.name, fixed[entry.name.text][1]))
+                failed = True
+                continue
+            value = self.ev.value(entry.value, self.scope, table.want)
+            value = self.axes.typed(table, value, entry.value.span)
+            failed = failed or isinstance(value, Poison)
+            fixed[entry.name.text] = (value, entry.value.span)
+        return None if failed else fixed
+
+    def _bind(self) -> None:
+        """Let each free axis that no other axis reads set the one parameter of its name."""
+        read = {n for t in self.axes.tables.values() for n in _names_read(t, self.axes)}
+        clauses = {self.axes.order[i] for e in self.parts.excludes for i in self.axes.reads(e.condition)}
+        for name, table in self.axes.tables.items():
+            if name in ROLES or name in read or table.broken:
+                continue
+            roles = [r for r in ("workload", "engine", "device") if self._takes(r, name)]
+            if len(roles) == 1:
+                self._bind_to(table, roles[0])
+            elif roles:
+                self.ev.tell(messages.ambiguous_axis(table.name.span, name, roles))
+                table.broken = True
+            elif name not in clauses:
+                near = [k for r in ("workload", "engine", "device") for k in self.schema.attributes(r)]
+                self.ev.tell(messages.unbound_axis(table.name.span, name, [*near, *ROLES]))
+                table.broken = True
+
+    def _takes(self, role: str, key: str) -> bool:
+        table = self.axes.tables.get(role)
+        entities_here = [v for v in table.values if isinstance(v, Ent)] if table else []
+        return bool(entities_here) and all(key in self.schema.attributes(role, e.pack) for e in entities_here)
+
+    def _bind_to(self, table: Table, role: str) -> None:
+        owner = self.axes.tables[role]
+        key = table.name.text
+        for value in owner.values:
+            if isinstance(value, Ent) and key in value.attrs:
+                self.ev.tell(messages.already_set(table.name.span, key, role, value.name, value.spans.get(key)))
+                table.broken = True
+                return
+        packs = [v.pack for v in owner.values if isinstance(v, Ent)]
+        info = self.schema.attributes(role, packs[0])[key]
+        made = [coerce(self.ev, v, info, key, s) for v, s in zip(table.values, table.places, strict=True)]
+        if any(isinstance(m, Poison) for m in made):
+            table.broken = True
+            return
+        table.values, table.binds = made, f"{role}.{key}"
+
+    def _design(self) -> ir.Design | None:
+        if not self.parts.designs:
+            return None
+        stmt = self.parts.designs[0]
+        seed = 0 if stmt.seed is None else self._number(stmt.seed, "seed", 0)
+        if isinstance(stmt, ast.Pairwise):
+            return ir.Design(kind="pairwise", size=None, seed=seed or 0)
+        count = self._number(stmt.count, "sample", 1)
+        return None if count is None or seed is None else ir.Design(kind="sample", size=count, seed=seed)
+
+    def _number(self, expr: ast.Expr, key: str, least: int) -> int | None:
+        want = Attribute(type="int", doc="", min=least)
+        value = coerce(self.ev, self.ev.value(expr, self.scope), want, key, expr.span)
+        return value if isinstance(value, int) else None
+
+    # ------------------------------------------------------------ clauses
+
+    def _keys(self, condition: ast.Expr, usable: bool) -> tuple[tuple[int, ...], list[tuple[int, ...]], list[tuple[int, ...]]] | None:
+        """The axes that a condition reads, and the combinations for which it is true, and unknown (with a warning)."""
+        if not usable:
+            env = AxisEnv(self.scope, self.axes.tables, {})
+            self.ev.value(condition, env)
+            return None
+        reads = self.axes.reads(condition)
+        walks = [self.axes.steps({})] if not self.parts.includes else [self.axes.steps(self._included(i) or {}) for i in self.parts.includes] + [self.axes.steps({})]
+        keys = {k: None for steps in walks if steps is not None for k in projections(steps, reads)}
+        true: list[tuple[int, ...]] = []
+        unknown: list[tuple[int, ...]] = []
+        for key in keys:
+            truth = self.ev.truth(condition, self.axes.at(reads, key))
+            if isinstance(truth, Poison):
+                return None
+            if isinstance(truth, Hidden):
+                if not unknown:
+                    self.ev.tell(messages.unknown_truth(condition.span, truth.why))
+                unknown.append(key)
+            elif truth:
+                true.append(key)
+        return reads, true, unknown
+
+    def _clause(self, exclude: ast.Exclude, usable: bool) -> ir.Clause | None:
+        because = exclude.because.plain or "" if exclude.because is not None else ""
+        keys = self._keys(exclude.condition, usable)
+        if keys is None:
+            return None
+        reads, true, unknown = keys
+        return ir.Clause.model_construct(
+            text=expression_text(exclude.condition), because=because, place=self.origins.place(exclude.span),
+            reads=reads, true=tuple(true), unknown=tuple(unknown),
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ protocol
+
+    def _settings(self, kind: str) -> dict[str, tuple[Val, Span]]:
+        """The checked attributes of a protocol block."""
+        block = self.parts.sections.get(kind)
+        if block is None:
+            return {}
+        known = self.schema.attributes(kind)
+        found: dict[str, tuple[Val, Span]] = {}
+        for key, attr in entities.attributes_of(self.ev, block.body).items():
+            info = known.get(key)
+            if info is None:
+                self.ev.tell(messages.unknown_attribute(attr.name, kind, "", sorted(known)))
+                continue
+            value = coerce(self.ev, self.ev.value(attr.value, self.scope, info), info, key, attr.value.span, attr.value)
+            self.origins.attribute(f"{kind}.{key}", attr, value)
+            found[key] = (value, attr.value.span)
+        for key, info in known.items():
+            if key not in found and info.default:
+                self.origins.default(f"{kind}.{key}", info.default)
+        return found
+
+    def _protocol(self) -> ir.Protocol:
+        run, thermal = self._settings("run"), self._settings("thermal")
+        settings = {**run, **thermal}
+        values = {k: v for k, (v, _) in settings.items() if not isinstance(v, Poison | Hidden)}
+        isolation, order = _word(values.get("isolation"), "trial"), _word(values.get("order"), "randomized")
+        if isolation == "cell" and order != "sequential" and "order" not in self._poisoned(run):
+            self.ev.tell(messages.isolation_needs_sequential(settings["isolation"][1]))
+        start, abort = values.get("start_below"), values.get("abort_above")
+        if isinstance(start, Qty) and isinstance(abort, Qty) and start.value >= abort.value:
+            self.ev.tell(messages.gate_order(settings["start_below"][1]))
+        load = values.get("max_load")
+        protocol = ir.Protocol(
+            warmup=_int(values.get("warmup"), 1),
+            repeat=_int(values.get("repeat"), 5),
+            timeout_ns=_ns(values.get("timeout"), 0),
+            retries=_int(values.get("retries"), 1),
+            order=ir.Order(order),
+            isolation=cast(Literal["trial", "cell"], isolation),
+            seed=_int(values.get("seed"), -1) if "seed" in values else None,
+            start_below=_whole(start),
+            abort_above=_whole(abort),
+            cooldown_ns=_ns(values.get("cooldown"), 0),
+            gate_timeout_ns=_ns(values.get("gate_timeout"), 300_000_000_000),
+            max_load=Decimal(load) if isinstance(load, int | Decimal) else None,
+        )
+        return feasible.timeout(self.ev, self.axes, protocol, settings.get("timeout"))
+
+    def _poisoned(self, settings: dict[str, tuple[Val, Span]]) -> set[str]:
+        return {k for k, (v, _) in settings.items() if isinstance(v, Poison)}
+
+    def _conditions(self) -> tuple[ir.Setting, ...]:
+        block = self.parts.sections.get("conditions")
+        if block is None:
+            return ()
+        known = self.schema.conditions
+        found: dict[str, ir.Setting] = {}
+        seen: dict[str, Span] = {}
+        for stmt in block.body:
+            if isinstance(stmt, ast.Broken):
+                continue
+            if not isinstance(stmt, ast.Attr):
+                self.ev.tell(messages.not_in_this_block(stmt))
+                continue
+            key = stmt.name.text
+            if key in seen:
+                self.ev.tell(messages.repeated(stmt.name, seen[key]))
+                continue
+            seen[key] = stmt.name.span
+            info = known.get(key)
+            if info is None:
+                self.ev.tell(messages.unknown_attribute(stmt.name, "conditions", "", sorted(known)))
+                continue
+            value = coerce(self.ev, self.ev.value(stmt.value, self.scope, info), info, key, stmt.value.span, stmt.value)
+            if isinstance(value, Poison):
+                continue
+            self.origins.attribute(f"conditions.{key}", stmt, value)
+            found[key] = ir.Setting(name=key, value=to_ir(value), optional=stmt.optional)
+            feasible.condition(self.ev, self.axes, stmt, value)
+        return tuple(found[k] for k in sorted(found))
+
+    # ------------------------------------------------------------ metrics and claims
+
+    def _metrics(self) -> tuple[ir.Metric, ...]:
+        found: dict[str, tuple[ir.Metric, ast.Name]] = {}
+        for statement in self.parts.measures:
+            for name in statement.metrics:
+                if name.text in found:
+                    self.ev.tell(messages.repeated_metric(name, found[name.text][1].span))
+                elif name.text not in self.schema.metrics:
+                    self.ev.tell(messages.unknown_metric(name, tuple(self.schema.metrics)))
+                else:
+                    found[name.text] = (ir.Metric(name=name.text, optional=statement.optional), name)
+                    self.origins.note(f"measure.{name.text}", name.text, name.span)
+        if not self.parts.measures:
+            if "measure" not in self.parts.broken:
+                for metric in DEFAULT_METRICS:
+                    self.origins.default(f"measure.{metric}", "measured where a bench does not say")
+            return tuple(ir.Metric(name=m, optional=False) for m in DEFAULT_METRICS)
+        for metric, name in found.values():
+            if not metric.optional:
+                feasible.metric(self.ev, self.axes, name)
+        return tuple(metric for metric, _ in found.values())
+
+    def _expectation(
+        self, expect: ast.Expect, metrics: tuple[ir.Metric, ...], repeat: int, usable: bool
+    ) -> ir.Expectation | None:
+        env = AxisEnv(self.scope, self.axes.tables, {})
+        measured = tuple(m.name for m in metrics)
+        claims = Claims(self.ev, env, self.axes, self.schema.metrics, measured, repeat)
+        claim = claims.claim(expect.claim)
+        per: list[str] = []
+        for name in expect.per:
+            if name.text not in self.axes.tables and not self.parts.damaged:
+                self.ev.tell(messages.per_not_axis(name, self.axes.order))
+                claim = None
+            elif name.text in per:
+                self.ev.tell(messages.repeated_per(name))
+            per.append(name.text)
+        reads: tuple[int, ...] = ()
+        true: tuple[tuple[int, ...], ...] | None = None
+        if expect.condition is not None:
+            keys = self._keys(expect.condition, usable)
+            if keys is None:
+                return None
+            reads, true = keys[0], tuple(keys[1])
+            if not true and not keys[2]:
+                self.ev.tell(messages.where_matches_nothing(expect.condition.span))
+        if claim is None:
+            return None
+        return ir.Expectation.model_construct(
+            severity=expect.severity, text=expression_text(expect.claim), place=self.origins.place(expect.span), claim=claim,
+            where="" if expect.condition is None else expression_text(expect.condition),
+            reads=reads, true=true, per=tuple(dict.fromkeys(per)),
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ the end
+
+    def _origins(self) -> tuple[ir.Origin, ...]:
+        for name, table in self.axes.tables.items():
+            self.origins.axis(name, table.span, table.expr, table.labels)
+            for value in table.values:
+                if isinstance(value, Ent):
+                    self.origins.entity(name, value)
+        for number, expect in enumerate(self.parts.expects):
+            self.origins.note(f"{expect.severity}.{number}", expression_text(expect.claim), expect.span)
+        for number, exclude in enumerate(self.parts.excludes):
+            self.origins.note(f"exclude.{number}", expression_text(exclude.condition), exclude.span)
+        return self.origins.all()
+
+    def _counted(self, bench: ir.Bench) -> ir.Bench | None:
+        """Warnings and errors that need the cells."""
+        count = Count()
+        for _ in expand(bench, count):
+            pass
+        for number, exclude in enumerate(self.parts.excludes):
+            if count.excluded[number] == 0 and not bench.excludes[number].unknown and not _later_ones_took(bench, number, count):
+                self.ev.tell(messages.no_effect_exclude(exclude.span, always=False))
+            elif count.excluded[number] == count.total and count.total:
+                self.ev.tell(messages.no_effect_exclude(exclude.span, always=True))
+        if count.repeated and self.parts.includes:
+            self.ev.tell(messages.duplicate_cells(self.parts.includes[0].span, count.repeated))
+        if bench.design is not None and bench.design.kind == "sample" and not count.not_sampled:
+            self.ev.tell(messages.sample_too_large(self.parts.designs[0].span, bench.design.size or 0, count.cells))
+        if count.cells == 0:
+            self.ev.tell(messages.no_cells(self._matrix_span()))
+            return None
+        feasible.combinations(self.ev, self.axes, bench)
+        return bench
+
+
+def expression_text(expr: ast.Expr) -> str:
+    return " ".join(expr.span.text.split())
+
+
+def _later_ones_took(bench: ir.Bench, number: int, count: Count) -> bool:
+    """True if an earlier clause has taken every cell that this one would have matched."""
+    return bool(bench.excludes[number].true) and sum(count.excluded[:number]) > 0
+
+
+def _names_read(table: Table, axes: Axes) -> set[str]:
+    order = axes.order
+    return {order[i] for i in axes.reads(table.expr, before=table.name.text)}
+
+
+def _int(value: Val, default: int) -> int:
+    return value if isinstance(value, int) else default
+
+
+def _ns(value: Val, default: int) -> int:
+    return int(value.value) if isinstance(value, Qty) else default
+
+
+def _whole(value: Val) -> int | None:
+    return int(value.value) if isinstance(value, Qty) else None
+
+
+def _word(value: Val, default: str) -> str:
+    return value.text if isinstance(value, Word) else default
+
+
+

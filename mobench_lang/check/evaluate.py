@@ -1,0 +1,649 @@
+"""Expressions to values: pure, total, and typed as it goes.
+
+In: an expression of the syntax tree, an `Env` of names and, where one is known, the attribute that is expected. Out: a
+value of `check.values`. Guarantee: no clock, no environment, no network, no recursion of its own making; the work is
+bounded by a budget; a fault is reported once and poisons what is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, DecimalException
+from typing import Protocol
+
+from mobench_lang.check import messages, units
+from mobench_lang.check.schema import Schema
+from mobench_lang.check.units import ARITHMETIC, Qty
+from mobench_lang.check.values import (
+    POISON, Ent, Hidden, Poison, Rec, Val, Word, is_list, kind_of, label, same, text,
+)  # fmt: skip
+from mobench_lang.diagnostics import Diagnostic
+from mobench_lang.plugins import Attribute
+from mobench_lang.source import Span
+from mobench_lang.syntax import ast
+
+MAX_VALUES = 10_000_000  # a file may build at most so many values …
+MAX_STEPS = 1_500_000  # … in so many steps, which keeps a hostile comprehension under two seconds
+MAX_INT = 2**63
+
+
+class Env(Protocol):
+    """Where names are looked up."""
+
+    def find(self, name: str) -> Bound | None:
+        """What a name stands for here, or None."""
+
+    def names(self) -> Iterator[str]:
+        """Every name that can be used here, for suggestions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a name stands for: its value, where it was set, and for an axis the words its values may be."""
+
+    value: Val
+    span: Span | None
+    want: Attribute | None = None
+    namespace: Mapping[str, Bound] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """An environment with one more name."""
+
+    parent: Env
+    name: str
+    bound: Bound
+
+    def find(self, name: str) -> Bound | None:
+        """The name itself, else what the parent says."""
+        return self.bound if name == self.name else self.parent.find(name)
+
+    def names(self) -> Iterator[str]:
+        """The parent's names and this one."""
+        yield self.name
+        yield from self.parent.names()
+
+
+@dataclass
+class Budget:
+    """What one file may still build."""
+
+    values: int = MAX_VALUES
+    steps: int = MAX_STEPS
+    told: bool = False
+
+
+@dataclass
+class Evaluator:
+    """Evaluates expressions of one file; `report` takes what it finds."""
+
+    schema: Schema
+    report: Callable[[Diagnostic], None]
+    functions: Mapping[str, Callable[..., Val]]
+    budget: Budget = field(default_factory=Budget)
+    quiet: int = 0
+
+    # ------------------------------------------------------------ entry
+
+    def value(self, expr: ast.Expr, env: Env, want: Attribute | None = None) -> Val:
+        """The value of an expression; POISON after a fault that has been reported."""
+        self.budget.steps -= 1
+        if self.budget.steps < 0:
+            return self._exhausted(expr.span)
+        match expr:
+            case ast.Name():
+                return self._name(expr, env, want)
+            case ast.Int():
+                return self._int(expr.value, expr.span)
+            case ast.Float():
+                return expr.value
+            case ast.Quantity():
+                return self._guard(expr.span, lambda: units.read(expr.value, expr.unit))
+            case ast.Bool():
+                return expr.value
+            case ast.Null():
+                return None
+            case ast.String():
+                return self._string(expr, env)
+            case ast.ListOf():
+                return self._list(expr, env, want)
+            case ast.Comprehension():
+                return self._comprehension(expr, env, want)
+            case ast.Range():
+                return self._range(expr, env)
+            case ast.Unary():
+                return self._unary(expr, env)
+            case ast.Binary():
+                return self._binary(expr, env)
+            case ast.Cond():
+                return self._cond(expr, env, want)
+            case ast.Member():
+                return self._member(expr, env)
+            case ast.Index():
+                return self._index(expr, env)
+            case ast.Call():
+                return self._call(expr, env)
+            case ast.Refine():
+                return self._refine(expr, env)
+
+    def tell(self, found: Diagnostic) -> Poison:
+        """Report a fault and give the value that keeps quiet about what follows."""
+        if not self.quiet or found.code == messages.UNKNOWN_NAME:
+            self.report(found)
+        return POISON
+
+    # ------------------------------------------------------------ leaves
+
+    def _name(self, expr: ast.Name, env: Env, want: Attribute | None) -> Val:
+        bound = env.find(expr.text)
+        if bound is not None:
+            if bound.namespace is not None:
+                return self.tell(messages.namespace_as_value(expr, sorted(bound.namespace)))
+            return bound.value
+        words = self.words(want)
+        if expr.text in words:
+            return Word(expr.text)
+        if words and want is not None:
+            return self.tell(messages.unknown_word(expr.span, expr.text, want, words, list(env.names())))
+        if want is None and expr.text in self._all_words():
+            return Word(expr.text)
+        return self.tell(messages.unknown_name(expr.span, expr.text, [*env.names(), *self.functions]))
+
+    def words(self, want: Attribute | None) -> tuple[str, ...]:
+        """The words that an attribute accepts."""
+        match want.type.removeprefix("list of ") if want else None:
+            case "enum":
+                return want.values if want else ()
+            case "quant":
+                return self.schema.quants
+            case "target":
+                return tuple(self.schema.targets)
+            case "cpus":
+                return ("all", "big_cores", "little_cores")
+        return ()
+
+    def _all_words(self) -> set[str]:
+        found = set(self.schema.quants) | set(self.schema.targets) | {"all", "big_cores", "little_cores"}
+        for kind in (*self.schema.blocks, "conditions"):
+            for attribute in self.schema.attributes(kind).values():
+                found.update(attribute.values)
+        return found
+
+    def _int(self, value: int, span: Span) -> Val:
+        return value if -MAX_INT < value < MAX_INT else self.tell(messages.too_large(span))
+
+    def _string(self, expr: ast.String, env: Env) -> Val:
+        pieces: list[str] = []
+        for part in expr.parts:
+            if isinstance(part, str):
+                pieces.append(part)
+                continue
+            value = self.value(part, env)
+            if isinstance(value, Poison | Hidden):
+                return value
+            if is_list(value) or isinstance(value, Rec):
+                return self.tell(messages.not_printable(part.span, kind_of(value)))
+            pieces.append(label(value))
+        joined = "".join(pieces)
+        return joined if len(joined) <= 1_000_000 else self.tell(messages.too_large(expr.span))
+
+    # ------------------------------------------------------------ lists
+
+    def _list(self, expr: ast.ListOf, env: Env, want: Attribute | None) -> Val:
+        items = tuple(self.value(item, env, element(want)) for item in expr.items)
+        if not self.charge(len(items), expr.span):
+            return POISON
+        return POISON if any(isinstance(i, Poison) for i in items) else items
+
+    def _comprehension(self, expr: ast.Comprehension, env: Env, want: Attribute | None) -> Val:
+        shadowed = env.find(expr.name.text)
+        if shadowed is not None:
+            self.tell(messages.shadows(expr.name, shadowed.span))
+        source = self.value(expr.source, env)
+        if isinstance(source, Poison | Hidden):
+            return source
+        if not is_list(source):
+            return self.tell(messages.not_a_list(expr.source.span, kind_of(source)))
+        assert isinstance(source, Sequence)  # noqa: S101 - is_list said so
+        if not source:
+            return self._unvisited(expr.result, Local(env, expr.name.text, Bound(Hidden("no element"), None)), ())
+        found: list[Val] = []
+        for item in source:
+            inner = Local(env, expr.name.text, Bound(item, expr.name.span))
+            if expr.condition is not None:
+                keep = self.truth(expr.condition, inner)
+                if isinstance(keep, Poison | Hidden):
+                    return keep
+                if not keep:
+                    continue
+            value = self.value(expr.result, inner, element(want))
+            if isinstance(value, Poison) or not self.charge(1, expr.span):
+                return POISON
+            found.append(value)
+        return tuple(found)
+
+    def charge(self, count: int, span: Span) -> bool:
+        """Take `count` values off the budget; False (after one report) when it is used up."""
+        self.budget.values -= count
+        if self.budget.values < 0:
+            self._exhausted(span)
+            return False
+        return True
+
+    def _exhausted(self, span: Span) -> Poison:
+        if not self.budget.told:
+            self.budget.told = True
+            self.report(messages.over_budget(span, MAX_VALUES))
+        return POISON
+
+    def _range(self, expr: ast.Range, env: Env) -> Val:
+        start, stop = self.value(expr.start, env), self.value(expr.stop, env)
+        step = None if expr.step is None else self.value(expr.step, env)
+        for value in (start, stop, step):
+            if isinstance(value, Poison | Hidden):
+                return value
+        if _whole(start) and _whole(stop):
+            assert isinstance(start, int) and isinstance(stop, int)  # noqa: S101 - _whole said so
+            return self._int_range(expr, start, stop, step)
+        if isinstance(start, Qty) and isinstance(stop, Qty) and start.base == stop.base:
+            return self._qty_range(expr, start, stop, step)
+        return self.tell(messages.bad_range(expr.span, kind_of(start), kind_of(stop)))
+
+    def _int_range(self, expr: ast.Range, start: int, stop: int, step: Val) -> Val:
+        if start > stop:
+            return self.tell(messages.empty_range(expr, str(start), str(stop)))
+        if expr.geometric:
+            return self._geometric(expr, Decimal(start), Decimal(stop), step, lambda d: int(d))
+        if step is None:
+            step = 1
+        if not isinstance(step, int) or isinstance(step, bool) or step < 1:
+            return self.tell(messages.bad_step(expr.step.span if expr.step else expr.span))
+        made = range(start, stop + 1, step)
+        return made if self.charge(len(made), expr.span) else POISON
+
+    def _qty_range(self, expr: ast.Range, start: Qty, stop: Qty, step: Val) -> Val:
+        if start.value > stop.value:
+            return self.tell(messages.empty_range(expr, units.show(start), units.show(stop)))
+        if expr.geometric:
+            return self._geometric(expr, start.value, stop.value, step, lambda d: Qty(d, start.base))
+        difference = "mK" if start.base == "m°C" else start.base
+        if not isinstance(step, Qty) or step.base != difference or step.value <= 0:
+            return self.tell(messages.range_needs_step(expr, units.show(start)))
+        count = int((stop.value - start.value) / step.value) + 1
+        if not self.charge(count, expr.span):
+            return POISON
+        return tuple(Qty(start.value + i * step.value, start.base) for i in range(count))
+
+    def _geometric(
+        self, expr: ast.Range, start: Decimal, stop: Decimal, factor: Val, make: Callable[[Decimal], Val]
+    ) -> Val:
+        if not isinstance(factor, int | Decimal) or isinstance(factor, bool) or factor <= 1 or start <= 0:
+            return self.tell(messages.bad_factor(expr.step.span if expr.step else expr.span))
+        found: list[Val] = []
+        value = start
+        while value <= stop:
+            made = make(value)
+            if found and same(found[-1], made) or not self.charge(1, expr.span):
+                return self.tell(messages.bad_factor(expr.step.span if expr.step else expr.span))
+            found.append(made)
+            value = ARITHMETIC.multiply(value, Decimal(factor))
+        return tuple(found)
+
+    # ------------------------------------------------------------ operators
+
+    def _unary(self, expr: ast.Unary, env: Env) -> Val:
+        if expr.op == "not":
+            truth = self.truth(expr.operand, env)
+            return truth if isinstance(truth, Poison | Hidden) else not truth
+        value = self.value(expr.operand, env)
+        match value:
+            case Poison() | Hidden():
+                return value
+            case bool():
+                pass
+            case int():
+                return -value
+            case Decimal():
+                return -value
+            case Qty():
+                return Qty(-value.value, value.base)
+        return self.tell(messages.bad_operand(expr.span, "-", kind_of(value)))
+
+    def truth(self, expr: ast.Expr, env: Env) -> bool | Hidden | Poison:
+        """The value of a condition."""
+        value = self.value(expr, env)
+        if isinstance(value, bool | Hidden | Poison):
+            return value
+        return self.tell(messages.not_a_condition(expr.span, kind_of(value)))
+
+    def _binary(self, expr: ast.Binary, env: Env) -> Val:
+        if expr.op in ("and", "or"):
+            return self._logic(expr, env)
+        if expr.op in ("==", "!=", "<", "<=", ">", ">=", "in"):
+            return self._compare(expr, env)
+        left, right = self.value(expr.left, env), self.value(expr.right, env)
+        for value in (left, right):
+            if isinstance(value, Poison):
+                return POISON
+        for value in (left, right):
+            if isinstance(value, Hidden):
+                return value
+        if expr.op == "+" and is_list(left) and is_list(right):
+            assert isinstance(left, Sequence) and isinstance(right, Sequence)  # noqa: S101 - is_list said so
+            return (*left, *right) if self.charge(len(left) + len(right), expr.span) else POISON
+        return self._guard(expr.span, lambda: self._arithmetic(expr, left, right))
+
+    def _guard(self, span: Span, compute: Callable[[], Val]) -> Val:
+        try:
+            value = compute()
+        except ZeroDivisionError:
+            return self.tell(messages.division_by_zero(span))
+        except DecimalException:
+            return self.tell(messages.too_large(span))
+        return self._int(value, span) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    def _arithmetic(self, expr: ast.Binary, left: Val, right: Val) -> Val:
+        made = arithmetic(expr.op, left, right)
+        if made is None:
+            return self.tell(messages.bad_operands(expr.op_span, expr.op, kind_of(left), kind_of(right)))
+        return made
+
+    def _logic(self, expr: ast.Binary, env: Env) -> Val:
+        """Three-valued: `false and unknown` is false, `true or unknown` is true."""
+        decides = expr.op == "or"
+        left = self.truth(expr.left, env)
+        if isinstance(left, bool) and left is decides:
+            self._unvisited(expr.right, env, None)
+            return decides
+        right = self.truth(expr.right, env)
+        if isinstance(left, Poison) or isinstance(right, Poison):
+            return POISON
+        if isinstance(right, bool) and right is decides:
+            return decides
+        return left if isinstance(left, Hidden) else right
+
+    def _compare(self, expr: ast.Binary, env: Env) -> Val:
+        left, right = self._sides(expr, env)
+        if isinstance(left, Poison) or isinstance(right, Poison):
+            return POISON
+        if isinstance(left, Hidden) or isinstance(right, Hidden):
+            return left if isinstance(left, Hidden) else right
+        if expr.op == "in":
+            if not is_list(right):
+                return self.tell(messages.not_a_list(expr.right.span, kind_of(right)))
+            assert isinstance(right, Sequence)  # noqa: S101 - is_list said so
+            return any(same(left, item) for item in right)
+        if not comparable(left, right, ordered=expr.op not in ("==", "!=")):
+            return self.tell(messages.not_comparable(expr, kind_of(left), kind_of(right)))
+        return compare(expr.op, left, right)
+
+    def _sides(self, expr: ast.Binary, env: Env) -> tuple[Val, Val]:
+        """Both sides; a bare word on one side is read by the type of the other."""
+        if _is_word(expr.left, env) and not _is_word(expr.right, env):
+            want = self.want_of(expr.right, env)
+            return self.value(expr.left, env, want), self.value(expr.right, env)
+        want = self.want_of(expr.left, env)
+        if want is not None and expr.op == "in":
+            want = Attribute(type="list of " + want.type, doc=want.doc, values=want.values)
+        return self.value(expr.left, env), self.value(expr.right, env, want)
+
+    def want_of(self, expr: ast.Expr, env: Env) -> Attribute | None:
+        """The attribute that an expression reads, if it is one or an axis with a type of words."""
+        if isinstance(expr, ast.Name):
+            bound = env.find(expr.text)
+            return bound.want if bound else None
+        if isinstance(expr, ast.Member):
+            self.quiet += 1
+            owner = self.value(expr.value, env)
+            self.quiet -= 1
+            if isinstance(owner, Ent):
+                return self.schema.attributes(owner.kind, owner.pack).get(expr.name.text)
+        return None
+
+    def _cond(self, expr: ast.Cond, env: Env, want: Attribute | None) -> Val:
+        test = self.truth(expr.test, env)
+        if isinstance(test, Poison | Hidden):
+            self._unvisited(expr.yes, env, None, want)
+            self._unvisited(expr.no, env, None, want)
+            return test
+        self._unvisited(expr.no if test else expr.yes, env, None, want)
+        return self.value(expr.yes if test else expr.no, env, want)
+
+    def _unvisited(self, expr: ast.Expr, env: Env, value: Val, want: Attribute | None = None) -> Val:
+        """Look an expression over that is not evaluated here: unknown names in it are still reported."""
+        self.quiet += 1
+        self.value(expr, env, want)
+        self.quiet -= 1
+        return value
+
+    # ------------------------------------------------------------ access
+
+    def _member(self, expr: ast.Member, env: Env) -> Val:
+        if isinstance(expr.value, ast.Name):
+            bound = env.find(expr.value.text)
+            if bound is not None and bound.namespace is not None:
+                inner = bound.namespace.get(expr.name.text)
+                if inner is None:
+                    return self.tell(messages.not_exported(expr.name, expr.value.text, sorted(bound.namespace)))
+                return inner.value
+        owner = self.value(expr.value, env)
+        if isinstance(owner, Poison | Hidden):
+            return owner
+        if isinstance(owner, Rec):
+            if expr.name.text in owner.fields:
+                return owner.fields[expr.name.text]
+            return self.tell(messages.no_field(expr.name, "this record", sorted(owner.fields)))
+        if not isinstance(owner, Ent):
+            return self.tell(messages.no_members(expr.span, kind_of(owner)))
+        if expr.name.text == "name":
+            return owner.name
+        if expr.name.text in owner.attrs:
+            return owner.attrs[expr.name.text]
+        known = self.schema.attributes(owner.kind, owner.pack)
+        if expr.name.text in known:
+            return POISON if owner.damaged else Hidden(f"{owner.kind} `{owner.name}` does not set `{expr.name.text}`")
+        if owner.kind in ("device", "engine") and expr.name.text in self.schema.attributes(owner.kind):
+            return Hidden(f"{owner.kind} `{owner.name}` has no `{expr.name.text}`")
+        return self.tell(messages.no_field(expr.name, f"{owner.kind} `{owner.name}`", sorted([*known, "name"])))
+
+    def _index(self, expr: ast.Index, env: Env) -> Val:
+        owner, index = self.value(expr.value, env), self.value(expr.index, env)
+        for value in (owner, index):
+            if isinstance(value, Poison | Hidden):
+                return value
+        if not is_list(owner):
+            return self.tell(messages.not_a_list(expr.value.span, kind_of(owner)))
+        assert isinstance(owner, Sequence)  # noqa: S101 - is_list said so
+        if not _whole(index):
+            return self.tell(messages.bad_index(expr.index.span, kind_of(index)))
+        assert isinstance(index, int)  # noqa: S101 - _whole said so
+        if not 0 <= index < len(owner):
+            return self.tell(messages.index_out_of_range(expr.index.span, index, len(owner)))
+        return owner[index]
+
+    def _call(self, expr: ast.Call, env: Env) -> Val:
+        if isinstance(expr.function, ast.Member):
+            owner = self.value(expr.function.value, env)
+            if isinstance(owner, Poison | Hidden):
+                return owner
+            name = f".{expr.function.name.text}"
+            if name not in self.functions or not isinstance(owner, Ent):
+                return self.tell(messages.no_method(expr.function.name, kind_of(owner)))
+            return self.functions[name](self, expr, env, owner)
+        if not isinstance(expr.function, ast.Name):
+            return self.tell(messages.not_callable(expr.function.span))
+        function = self.functions.get(expr.function.text)
+        if function is not None:
+            return function(self, expr, env)
+        if env.find(expr.function.text) is not None:
+            return self.tell(messages.not_callable(expr.function.span))
+        known = [f for f in self.functions if not f.startswith(".")]
+        return self.tell(messages.unknown_function(expr.function.span, expr.function.text, known))
+
+    def _refine(self, expr: ast.Refine, env: Env) -> Val:
+        from mobench_lang.check.entities import refine
+
+        base = self.value(expr.base, env)
+        if isinstance(base, Poison | Hidden):
+            for entry in expr.entries:
+                self._unvisited(entry.value, env, None)
+            return base
+        if not isinstance(base, Ent):
+            return self.tell(messages.cannot_refine(expr.base.span, kind_of(base)))
+        return refine(self, base, expr.entries, env, expr.span)
+
+
+# ---------------------------------------------------------------- pure helpers
+
+
+def element(want: Attribute | None) -> Attribute | None:
+    """What the elements of an expected list are."""
+    if want is None or not want.type.startswith("list of "):
+        return want if want is not None and want.type == "cpus" else None
+    return want.model_copy(update={"type": want.type.removeprefix("list of ")})
+
+
+def _is_word(expr: ast.Expr, env: Env) -> bool:
+    return isinstance(expr, ast.Name) and env.find(expr.text) is None
+
+
+def _whole(value: Val) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def plain(value: Decimal) -> int | Decimal:
+    """A whole decimal as an int, so that it can count."""
+    return int(value) if value == value.to_integral_value() and abs(value) < MAX_INT else value
+
+
+# (left base, operator, right base) -> base of the result and the factor to it
+_DERIVED = {
+    ("tok", "/", "ns"): ("tok/s", Decimal("1e9")),
+    ("tok/s", "*", "ns"): ("tok", Decimal("1e-9")),
+    ("ns", "*", "tok/s"): ("tok", Decimal("1e-9")),
+    ("tok", "/", "tok/s"): ("ns", Decimal("1e9")),
+    ("µJ", "/", "tok"): ("µJ/tok", Decimal(1)),
+    ("µJ/tok", "*", "tok"): ("µJ", Decimal(1)),
+    ("tok", "*", "µJ/tok"): ("µJ", Decimal(1)),
+    ("µJ", "/", "ns"): ("µW", Decimal("1e9")),
+    ("µW", "*", "ns"): ("µJ", Decimal("1e-9")),
+    ("ns", "*", "µW"): ("µJ", Decimal("1e-9")),
+}
+
+
+def arithmetic(op: str, left: Val, right: Val) -> Val:
+    """`left op right` for numbers and quantities; None where they do not go together.
+
+    Raises ZeroDivisionError and DecimalException.
+    """
+    if isinstance(left, bool) or isinstance(right, bool):
+        return None
+    if isinstance(left, int | Decimal) and isinstance(right, int | Decimal):
+        return _numbers(op, left, right)
+    if isinstance(left, Qty) and isinstance(right, Qty):
+        return _quantities(op, left, right)
+    if isinstance(left, Qty) and isinstance(right, int | Decimal):
+        if op in "*/" and left.base != "m°C":
+            return _scaled(op, left, Decimal(right))
+        if left.base == "1" or left.base == "tok":
+            return _numbers(op, plain(left.value), right)
+        return None
+    if isinstance(left, int | Decimal) and isinstance(right, Qty):
+        if right.base == "1":
+            return _numbers(op, left, right.value)
+        if op == "*" and right.base != "m°C":
+            return _scaled("*", right, Decimal(left))
+        if right.base == "tok":
+            return _numbers(op, left, plain(right.value))
+    return None
+
+
+def _scaled(op: str, qty: Qty, number: Decimal) -> Qty:
+    if op == "/" and number == 0:
+        raise ZeroDivisionError
+    return Qty((ARITHMETIC.multiply if op == "*" else ARITHMETIC.divide)(qty.value, number), qty.base)
+
+
+def _numbers(op: str, left: int | Decimal, right: int | Decimal) -> Val:
+    if isinstance(left, int) and isinstance(right, int) and op != "/":
+        return left + right if op == "+" else left - right if op == "-" else left * right
+    a, b = Decimal(left), Decimal(right)
+    if op == "/" and b == 0:
+        raise ZeroDivisionError
+    do = {"+": ARITHMETIC.add, "-": ARITHMETIC.subtract, "*": ARITHMETIC.multiply, "/": ARITHMETIC.divide}[op]
+    return plain(do(a, b))
+
+
+def _quantities(op: str, left: Qty, right: Qty) -> Val:
+    a, b = left.value, right.value
+    derived = _DERIVED.get((left.base, op, right.base))
+    if derived is not None:
+        if op == "/" and b == 0:
+            raise ZeroDivisionError
+        made = (ARITHMETIC.multiply if op == "*" else ARITHMETIC.divide)(a, b)
+        return Qty(ARITHMETIC.multiply(made, derived[1]), derived[0])
+    if op in "+-":
+        sign = 1 if op == "+" else -1
+        if left.base == "m°C" or right.base == "m°C":
+            if left.base == right.base:
+                return Qty(ARITHMETIC.subtract(a, b), "mK") if op == "-" else None
+            if left.base == "m°C" and right.base == "mK":
+                return Qty(ARITHMETIC.add(a, sign * b), "m°C")
+            return Qty(ARITHMETIC.add(a, b), "m°C") if (left.base, op) == ("mK", "+") else None
+        if left.base == right.base:
+            return Qty(ARITHMETIC.add(a, sign * b), left.base)
+        if left.base == "1" and right.base == "pp":
+            return Qty(ARITHMETIC.add(a, sign * b / 100), "1")
+        return None
+    if left.base == "1" and left.base == right.base:
+        return Qty(ARITHMETIC.multiply(a, b), "1") if op == "*" else _numbers("/", a, b)
+    if op == "*" and "1" in (left.base, right.base):
+        ratio, other = (left, right) if left.base == "1" else (right, left)
+        return None if other.base in ("m°C", "pp") else Qty(ARITHMETIC.multiply(ratio.value, other.value), other.base)
+    if op == "/" and left.base == right.base and left.base != "m°C":
+        return _numbers("/", a, b)
+    if op == "/" and right.base == "1" and left.base not in ("m°C", "pp"):
+        return _scaled("/", left, b)
+    return None
+
+
+def comparable(left: Val, right: Val, *, ordered: bool) -> bool:
+    """True if `==` (or, if `ordered`, `<`) makes sense between the two."""
+    if left is None or right is None:
+        return not ordered
+    if number_of(left) is not None and number_of(right) is not None:
+        return True
+    if isinstance(left, Qty) and isinstance(right, Qty):
+        return left.base == right.base
+    if ordered:
+        return False
+    if isinstance(left, Ent) and isinstance(right, Ent):
+        return left.kind == right.kind
+    if is_list(left) and is_list(right):
+        return True
+    return type(left) is type(right) and not isinstance(left, Qty)
+
+
+def number_of(value: Val) -> Decimal | None:
+    """A dimensionless number: bare, a ratio, or a count of tokens."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | Decimal):
+        return Decimal(value)
+    return value.value if isinstance(value, Qty) and value.base in ("1", "tok") else None
+
+
+def compare(op: str, left: Val, right: Val) -> bool:
+    """The truth of `left op right`, for values that are comparable."""
+    a, b = number_of(left), number_of(right)
+    if a is None or b is None:
+        if isinstance(left, Qty) and isinstance(right, Qty):
+            a, b = left.value, right.value
+        else:
+            return same(left, right) is (op == "==")
+    return {"==": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[op]
+
+
+__all__ = ["Bound", "Budget", "Env", "Evaluator", "Local", "arithmetic", "comparable", "compare", "element", "text"]

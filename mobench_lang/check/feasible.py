@@ -1,0 +1,246 @@
+"""What cannot work, found before any device is touched.
+
+In: the evaluated axes and the cells that are left. Out: reports, at the line that asks for it. Guarantee: only combinations
+that would be measured are reported; what is not known is not guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from itertools import product
+from pathlib import Path
+
+from mobench_lang import ir
+from mobench_lang.check import messages, units
+from mobench_lang.check.axes import Axes, bound_entity
+from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.functions import Folder, size_of
+from mobench_lang.check.units import Qty
+from mobench_lang.check.values import Ent, Rec, Val, Word, label
+from mobench_lang.diagnostics import Diagnostic
+from mobench_lang.matrix import expand, picker
+from mobench_lang.source import Span
+from mobench_lang.syntax import ast
+
+DEFAULT_TIMEOUT_NS = 600_000_000_000
+
+Find = Callable[[Evaluator, list[Val], list[Span]], Diagnostic | None]
+
+
+def _entities(axes: Axes, role: str) -> list[Ent]:
+    table = axes.tables.get(role)
+    return [v for v in table.values if isinstance(v, Ent)] if table is not None and not table.broken else []
+
+
+def metric(ev: Evaluator, axes: Axes, name: ast.Name) -> None:
+    """A required metric must be delivered by the engine or the target of every device."""
+    for device in _entities(axes, "device"):
+        target = ev.schema.targets.get(device.pack)
+        if target is None or name.text in target.metrics:
+            continue
+        if any(name.text in m.metrics for m in ev.schema.engines.values()):
+            continue
+        ev.tell(messages.metric_not_delivered(name.span, name.text, device.name, device.pack, ev.schema.targets_with(name.text)))
+        return
+
+
+def condition(ev: Evaluator, axes: Axes, attr: ast.Attr, value: Val) -> None:
+    """A required condition must be one that every target can set, and must not cut a device off."""
+    key = attr.name.text
+    able = sorted(n for n, m in ev.schema.targets.items() if key in m.conditions)
+    for device in _entities(axes, "device"):
+        target = ev.schema.targets.get(device.pack)
+        if target is None:
+            continue
+        if not attr.optional and key not in target.conditions:
+            ev.tell(messages.condition_not_settable(attr.name.span, key, device.name, device.pack, able))
+            return
+        for conflict in target.conflicts:
+            address = device.attrs.get(conflict.attribute)
+            if conflict.condition == key and conflict.value == label(value) and isinstance(address, str | Word):
+                if re.search(conflict.pattern, label(address)):
+                    ev.tell(messages.airplane_conflict(attr.span, conflict, device.name, device.spans.get(conflict.attribute)))
+                    return
+
+
+# ---------------------------------------------------------------- time
+
+
+def pauses(workload: Ent) -> int:
+    """The pauses and durations that one pass over a workload declares, in ns."""
+    duration = workload.attrs.get("duration")
+    if isinstance(duration, Qty):
+        return int(duration.value)
+    prompts = workload.attrs.get("prompts")
+    if not isinstance(prompts, tuple):
+        return 0
+    turns = [len(t) if isinstance(p, Rec) and isinstance(t := p.fields.get("turns"), tuple) else 1 for p in prompts]
+    think, between = workload.attrs.get("think"), workload.attrs.get("between")
+    total = Decimal(0)
+    if isinstance(think, Qty):
+        total += think.value * sum(n - 1 for n in turns)
+    if isinstance(between, Qty):
+        total += between.value * (len(turns) - 1)
+    return int(total)
+
+
+def timeout(ev: Evaluator, axes: Axes, protocol: ir.Protocol, written: tuple[Val, Span] | None) -> ir.Protocol:
+    """The protocol with its time-out resolved; a written one must leave room for the declared pauses."""
+    passes = protocol.warmup + (protocol.repeat if protocol.isolation == "cell" else 1)
+    workloads = _entities(axes, "workload")
+    need = {w.name: pauses(w) * passes for w in workloads}
+    if written is None:
+        longest = DEFAULT_TIMEOUT_NS + max(need.values(), default=0)
+        return protocol.model_copy(update={"timeout_ns": longest})
+    if isinstance(written[0], Qty):
+        for name, least in need.items():
+            if least > protocol.timeout_ns:
+                shown = units.show(Qty(Decimal(least), "ns"))
+                ev.tell(messages.timeout_too_short(written[1], units.show(written[0]), shown, name))
+                break
+    return protocol
+
+
+# ---------------------------------------------------------------- combinations
+
+
+def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
+    """Engine × quant, engine × target, context, and RAM, for the combinations that are left."""
+    for role_names, find in (
+        (("engine", "quant"), _quant), (("engine", "device"), _target), (("model", "workload", "engine"), _context),
+        (("model", "quant", "device"), _ram), (("device",), _meter),
+    ):  # fmt: skip
+        names = [n for n in role_names if n in axes.tables]
+        if len(names) < len(role_names):
+            continue
+        roles = [axes.order.index(n) for n in names]
+        binding = [i for i, t in enumerate(axes.tables.values()) if t.binds and t.binds.split(".")[0] in names]
+        suspects = _suspects(ev, axes, roles, binding, find)
+        if suspects:
+            _report(ev, axes, bench, [*roles, *binding], suspects)
+    _sources(ev, axes)
+
+
+def _suspects(ev: Evaluator, axes: Axes, roles: list[int], binding: list[int], find: Find) -> dict[tuple[int, ...], Diagnostic]:
+    """The combinations of values, whether reached or not, that something is wrong with."""
+    tables = list(axes.tables.values())
+    found: dict[tuple[int, ...], Diagnostic] = {}
+    limit = 200_000
+    for key in _keys([len(tables[i].values) for i in [*roles, *binding]]):
+        limit -= 1
+        if limit < 0:
+            break
+        values = [tables[i].values[k] for i, k in zip(roles, key, strict=False)]
+        for axis, k in zip(binding, key[len(roles) :], strict=True):
+            role, attribute = tables[axis].binds.split(".")
+            at = [axes.order[i] for i in roles].index(role)
+            owner = values[at]
+            if isinstance(owner, Ent):
+                values[at] = bound_entity(owner, attribute, tables[axis].values[k])
+        spans = [tables[i].places[k] for i, k in zip(roles, key, strict=False)]
+        fault = find(ev, values, spans)
+        if fault is not None:
+            found[key] = fault
+    return found
+
+
+def _keys(lengths: list[int]) -> Iterable[tuple[int, ...]]:
+    return product(*(range(n) for n in lengths))
+
+
+def _report(ev: Evaluator, axes: Axes, bench: ir.Bench, order: list[int], suspects: dict[tuple[int, ...], Diagnostic]) -> None:
+    """Report the suspects that a cell really has, each once."""
+    pick = picker(tuple(order))
+    waiting = dict(suspects)
+    told: set[tuple[Span, str]] = set()
+    for vector in expand(bench):
+        fault = waiting.pop(pick(vector), None)  # type: ignore[call-overload]  # a picker gives tuples
+        if fault is not None and (fault.span, fault.code) not in told:
+            told.add((fault.span, fault.code))
+            ev.tell(fault)
+        if not waiting:
+            return
+
+
+def _quant(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
+    engine, quant = values
+    if not isinstance(engine, Ent) or not isinstance(quant, Word):
+        return None
+    manifest = ev.schema.engines.get(engine.pack)
+    if manifest is None or quant.text in manifest.quants:
+        return None
+    return messages.quant_not_run(spans[1], engine.name, quant.text, manifest.quants)
+
+
+def _target(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
+    engine, device = values
+    if not isinstance(engine, Ent) or not isinstance(device, Ent):
+        return None
+    manifest = ev.schema.engines.get(engine.pack)
+    if manifest is None or not manifest.targets or device.pack in manifest.targets:
+        return None
+    return messages.engine_not_on_target(spans[0], engine.name, device.pack, manifest.targets)
+
+
+def _context(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
+    model, workload, engine = values
+    if not (isinstance(model, Ent) and isinstance(workload, Ent) and isinstance(engine, Ent)):
+        return None
+    limits = [(v, n) for v, n in ((model.attrs.get("context"), model.name), (engine.attrs.get("n_ctx"), engine.name)) if isinstance(v, int)]
+    if not limits:
+        return None
+    limit, owner = min(limits)
+    parts = {k: v for k in ("depth", "prompt", "output") if isinstance(v := workload.attrs.get(k), int) and v}
+    need = sum(parts.values())
+    if need <= limit:
+        return None
+    detail = " + ".join(f"{k} {v}" for k, v in parts.items())
+    return messages.context_too_small(spans[1], owner, limit, workload.name, need, detail)
+
+
+def _ram(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
+    model, quant, device = values
+    if not (isinstance(model, Ent) and isinstance(quant, Word) and isinstance(device, Ent)):
+        return None
+    size, ram = size_of(ev, model, quant.text), device.attrs.get("ram")
+    if not isinstance(size, Qty) or not isinstance(ram, Qty) or size.value <= ram.value:
+        return None
+    return messages.ram_too_small(spans[0], model.name, quant.text, _gb(size), device.name, units.show(ram))
+
+
+def _gb(size: Qty) -> str:
+    return f"{size.value / Decimal(2**30):.1f}GiB"
+
+
+def _meter(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
+    (device,) = values
+    if not isinstance(device, Ent) or not isinstance(meter := device.attrs.get("meter"), Ent):
+        return None
+    targets = meter.attrs.get("targets")
+    if not isinstance(targets, tuple) or device.pack in targets:
+        return None
+    return messages.meter_not_on_target(device.spans.get("meter", spans[0]), meter.name, device.pack, [label(t) for t in targets])
+
+
+def _sources(ev: Evaluator, axes: Axes) -> None:
+    """A missing file and an unpinned revision are warnings here, and errors under `--locked` and at exec."""
+    table = axes.tables["model"]
+    for model, place in zip(table.values, table.places, strict=True):
+        source = model.attrs.get("source") if isinstance(model, Ent) else None
+        if not isinstance(model, Ent) or not isinstance(source, Rec):
+            continue
+        span = model.spans.get("source", place)
+        file, folder = source.fields.get("file"), source.fields.get("folder")
+        if source.fields["kind"] == "path" and isinstance(file, str) and isinstance(folder, Folder):
+            try:
+                exists = ((folder.path or Path()) / file).is_file()
+            except OSError:
+                exists = False
+            if not exists:
+                ev.tell(messages.missing_model_file(span, file))
+        if source.fields["kind"] == "hf" and source.fields.get("rev") is None:
+            ev.tell(messages.unpinned(span, model.name))
+
+

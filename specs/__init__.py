@@ -1,0 +1,1 @@
+"""The shipped specs: the importable library `std/`, the embedded model, and examples."""
