@@ -28,11 +28,15 @@ class Message(BaseModel):
 
 
 class JobModel(Message):
-    """The weights: path on the measuring device, and what the file must be (checked before loading)."""
+    """The weights: path on the measuring device, and what the file must be (checked before loading).
+
+    `chat_template` replaces the one in the file.
+    """
 
     path: str
     sha256: str | None = None
     size: int | None = None
+    chat_template: str | None = None
 
 
 class JobEngine(Message):

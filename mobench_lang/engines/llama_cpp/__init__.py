@@ -1,1 +1,71 @@
-"""The engine `llama_cpp`."""
+"""The engine `llama_cpp`: llama.cpp on this machine, through llama-cpp-python.
+
+In: plan artefacts and resolved engine values. Out: verified weights, the engine part of a job, and how the worker is
+started. Importing this package loads neither the library nor anything else that is heavy: weights are quantized and
+measured in processes of their own.
+"""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from mobench_lang.engines.llama_cpp import library
+from mobench_lang.ir import Entity, Quantity, Value
+from mobench_lang.plan.model import PlanArtifact
+from mobench_lang.plugins import Launch, PlatformError, Weights
+
+HOST = "host"
+PARAMETERS = (
+    "threads", "threads_batch", "batch", "ubatch", "n_ctx", "gpu_layers", "backend", "flash_attention", "type_k",
+    "type_v", "mmap", "seed",
+)  # fmt: skip
+
+
+class LlamaCpp:
+    """The engine plug-in."""
+
+    name = "llama_cpp"
+
+    def build(self, platform: str) -> str:
+        """Version, commit and digest of the installed library; raises PlatformError."""
+        if platform != HOST:
+            raise PlatformError(
+                f"llama_cpp on {platform} needs the measuring runner for it; this pack runs on the host"
+            )
+        try:
+            return library.build()
+        except library.LibraryMissingError as error:
+            raise PlatformError(str(error)) from error
+
+    def obtain(self, artifact: PlanArtifact, cache: Path) -> Weights:
+        """The weights of an artefact as a GGUF file; raises ArtifactError."""
+        from mobench_lang.engines.llama_cpp import artifacts
+
+        return artifacts.obtain(artifact, cache)
+
+    def job_engine(self, engine: Entity) -> dict[str, Any]:
+        """The parameters that are set, as plain JSON values."""
+        return {name: _plain(value) for name, value in engine.attrs if name in PARAMETERS and value is not None}
+
+    def launch(self, platform: str) -> Launch:
+        """The worker of this package in this Python; raises PlatformError."""
+        self.build(platform)
+        # -P: the folder that mobench is called from must not shadow a module of the worker
+        worker = ("-P", "-m", "mobench_lang.engines.llama_cpp.worker", "{job}", "{events}")
+        return Launch(argv=(sys.executable, *worker), env={"PYTHONUNBUFFERED": "1"})
+
+
+def _plain(value: Value) -> str | int | bool:
+    if isinstance(value, Quantity):
+        value = value.value
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    if isinstance(value, str | int | bool):
+        return value
+    raise TypeError(f"{value!r} is no parameter of llama_cpp")
+
+
+engine = LlamaCpp()

@@ -107,6 +107,11 @@ class Device:
     registry: str
     is_cpu: bool
 
+    @property
+    def backend(self) -> str:
+        """The registry's name as a spec writes it."""
+        return {"mtl": "metal"}.get(self.registry.lower(), self.registry.lower())
+
 
 def devices() -> tuple[Device, ...]:
     """Every device that this build can compute on."""
@@ -132,9 +137,9 @@ def chosen(backend: str | None) -> tuple[Device, ...] | None:
         return None
     if backend == "cpu":
         return ()
-    found = tuple(d for d in devices() if not d.is_cpu and d.registry.lower() == backend)
+    found = tuple(d for d in devices() if not d.is_cpu and d.backend == backend)
     if not found:
-        there = ", ".join(sorted({d.registry.lower() for d in devices()}))
+        there = ", ".join(sorted({d.backend for d in devices()}))
         raise WorkerError("backend_missing", f"this build of llama.cpp has no {backend} device; it has: {there}")
     return found
 
@@ -172,6 +177,7 @@ class Model:
         self.eos: int = lib.llama_vocab_eos(self._vocab)
         self.add_bos: bool = lib.llama_vocab_get_add_bos(self._vocab)
         self.offloaded = LOG.last("offloaded ").partition("/")[0]
+        self.mapped = LOG.last("(load_mode = ").startswith("mmap")
 
     def description(self) -> tuple[str, str, int, int]:
         """Description, weight type (`Q4_K - Medium`), number of parameters, bytes of the tensors."""

@@ -51,20 +51,20 @@ class Script:
         return chat.render(self.template, talk.conversation.turns[: turn + 1], replies, self.bos, self.eos)
 
 
-def script(model: Model, workload: JobWorkload) -> Script:
+def script(model: Model, workload: JobWorkload, template: str | None) -> Script:
     """Render the conversations; raises WorkerError no_chat_template or chat_template_failed."""
     conversations = tuple(c for c in workload.conversations or () if c.turns)
     if workload.raw:
         return Script(tuple(Talk(c, c.turns) for c in conversations), None, "", "")
-    source = model.chat_template()
+    source = template or model.chat_template()
     if source is None:
         raise WorkerError(
             "no_chat_template", "the model file has no chat template; send the text as it is with raw = true"
         )
     bos, eos = (model.piece(t).decode("utf-8", "replace") if t >= 0 else "" for t in (model.bos, model.eos))
-    template = chat.compile_template(source)
-    talks = tuple(Talk(c, chat.additions(template, c.turns, bos, eos)) for c in conversations)
-    return Script(talks, template, bos, eos)
+    compiled = chat.compile_template(source)
+    talks = tuple(Talk(c, chat.additions(compiled, c.turns, bos, eos)) for c in conversations)
+    return Script(talks, compiled, bos, eos)
 
 
 def needs(model: Model, workload: JobWorkload, text: Script | None) -> Iterator[int]:

@@ -183,7 +183,8 @@ def _measure(job: Job, out: Writer, marks: Marks, affinity: tuple[int, ...] | No
     start = time.monotonic_ns()
     model = Model(job.model.path, job.engine)
     loaded = time.monotonic_ns()
-    text = passes.script(model, job.workload) if job.workload and job.workload.conversations else None
+    wants_text = job.workload is not None and job.workload.conversations is not None
+    text = passes.script(model, job.workload, job.model.chat_template) if job.workload and wants_text else None
     texts = [score.split(model, s) for s in job.scores]
     needs = [*(passes.needs(model, job.workload, text) if job.workload else ()), *(len(t.ids) for t in texts)]
     size = workload.context_size(model, job.engine.n_ctx, needs)
@@ -207,13 +208,13 @@ def _measure(job: Job, out: Writer, marks: Marks, affinity: tuple[int, ...] | No
     out.emit(
         Used(
             t=time.monotonic_ns(), engine="llama_cpp", build=library.build(),
-            backend=gpus[0].registry if gpus and layers else "CPU",
+            backend=gpus[0].backend if gpus and layers else "cpu",
             devices=tuple(f"{d.name} ({d.description})" for d in there), model_desc=description, model_type=kind,
             model_params=parameters, model_size=bytes_, model_sha256=sha256, n_ctx=context.n_ctx,
             n_ctx_train=model.n_ctx_train, n_batch=context.n_batch, n_ubatch=context.n_ubatch,
             n_threads=context.n_threads, n_threads_batch=context.n_threads_batch, n_gpu_layers=layers,
             flash_attention=context.flash_attention, type_k=context.type_k, type_v=context.type_v,
-            mmap=mapped(job.model.path), affinity=affinity,
+            mmap=model.mapped or mapped(job.model.path), affinity=affinity,
         )
     )  # fmt: skip
 
