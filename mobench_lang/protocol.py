@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 JOB_VERSION = 1
 EVENTS_VERSION = 1
+SAMPLES_VERSION = 1
 
 
 class Message(BaseModel):
@@ -289,3 +290,6 @@ class SampleTail(Message):
     cpu_ns: int
     wall_ns: int
     rows: int
+
+
+Sample: TypeAlias = Annotated[SampleHead | SampleRow | SampleTail, Field(discriminator="e")]
