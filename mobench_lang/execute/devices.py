@@ -1,0 +1,129 @@
+"""The devices of a plan, opened.
+
+In: device entities and the project's folder of runs. Out: opened devices with their facts, under a lock per physical
+device, or the reason why one cannot be used. One device that cannot be opened never stops the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mobench_lang import plugins
+from mobench_lang.execute.errors import UsageError, storing
+from mobench_lang.execute.load import Build, axis_index
+from mobench_lang.execute.lock import FileLock
+from mobench_lang.ir import Entity
+from mobench_lang.plan.cell import with_attribute
+from mobench_lang.plugins import DeviceError, PluginError, Session, Target
+
+STATE = ".devices"
+"""Folder beside the runs: locks of physical devices, and what targets must remember across a crash of the host."""
+
+
+@dataclass(slots=True)
+class Device:
+    """One opened device under its name in results."""
+
+    name: str
+    entity: Entity
+    target: Target
+    session: Session
+    facts: dict[str, Any]
+    scratch: Path
+
+    @property
+    def identity(self) -> str:
+        """What stays the same for the physical device."""
+        return str(self.facts["identity"])
+
+    def about(self) -> dict[str, Any]:
+        """As a run's header keeps it."""
+        return {"target": self.target.name, "identity": self.identity, "facts": self.facts}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a device cannot be used: stable reason and text."""
+
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The devices of an `exec`."""
+
+    devices: dict[str, Device] = field(default_factory=dict)
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    _locks: dict[str, FileLock] = field(default_factory=dict)
+
+    def lanes(self) -> list[list[Device]]:
+        """Devices by physical device: two names for one machine never measure at the same time."""
+        lanes: dict[str, list[Device]] = {}
+        for device in self.devices.values():
+            lanes.setdefault(device.identity, []).append(device)
+        return list(lanes.values())
+
+    def lock(self, runs: Path) -> None:
+        """Take every physical device for this `exec`. Raises BusyError, StoreError."""
+        for identity in sorted({device.identity for device in self.devices.values()} - self._locks.keys()):
+            names = ", ".join(d.name for d in self.devices.values() if d.identity == identity)
+            lock = FileLock(runs / STATE / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.lock")
+            lock.acquire(f"the device {names}")
+            self._locks[identity] = lock
+
+    async def close(self) -> None:
+        """Let all devices go, whatever one of them says, and drop the locks."""
+        for device in self.devices.values():
+            try:
+                await device.session.close()
+            except (DeviceError, OSError):
+                continue  # it is gone already, which is what was wanted
+        for lock in self._locks.values():
+            lock.release()
+        self._locks.clear()
+
+
+async def open_fleet(build: Build, wanted: set[str], runs: Path, serials: Mapping[str, str]) -> Fleet:
+    """Open the wanted devices of a plan. Raises UsageError for serials of devices that the plan does not have."""
+    axis = build.plan.axes[axis_index(build.plan, "device")]
+    unknown = sorted(set(serials) - set(axis.labels))
+    if unknown:
+        raise UsageError(f"the plan has no device {', '.join(unknown)}; it has {', '.join(axis.labels)}")
+    scratch = runs / STATE
+    with storing(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+    fleet = Fleet()
+    for name, value in zip(axis.labels, axis.values, strict=True):
+        if name not in wanted or not isinstance(value, Entity):
+            continue
+        entity = with_attribute(value, "serial", serials[name]) if name in serials else value
+        opened = await open_device(name, entity, scratch)
+        if isinstance(opened, Refusal):
+            fleet.refused[name] = opened
+        else:
+            fleet.devices[name] = opened
+    return fleet
+
+
+async def open_device(name: str, entity: Entity, scratch: Path) -> Device | Refusal:
+    """Open one device and read its facts."""
+    if entity.pack not in plugins.manifests("target"):
+        return Refusal("no_target", f"no pack for the target {entity.pack!r} is installed")
+    try:
+        target = plugins.target(entity.pack)
+        session = await target.open(entity, scratch)
+        try:
+            facts = await session.facts()
+        except BaseException:
+            await session.close()
+            raise
+    except DeviceError as error:
+        return Refusal(error.code, str(error))
+    except PluginError as error:
+        return Refusal("no_target", str(error))
+    return Device(name, entity, target, session, facts, scratch)

@@ -1,0 +1,67 @@
+"""Files that survive a crash: whole or not at all, and only where they belong.
+
+In: paths inside the project and names that people chose. Out: files written beside their place and moved into it, and
+path parts made of safe characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from mobench_lang.execute.errors import storing
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_TEMPORARY = ".part"
+
+
+def slug(name: str) -> str:
+    """A path part for a name: the name itself if it is safe, else its safe characters and a hash that keeps it
+    unique."""
+    safe = _UNSAFE.sub("-", name).strip(".-")[:48]
+    if safe == name:
+        return name
+    return f"{safe or 'x'}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file whole: beside its place, flushed if `durable`, then moved. Raises StoreError."""
+    temporary = path.with_name(path.name + _TEMPORARY)
+    with storing(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+            if durable:
+                sync_folder(path.parent)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_files(folder: Path) -> None:
+    """Flush every file of a folder and its entries, so that a journal record about them may be written. Raises
+    StoreError."""
+    with storing(folder):
+        for entry in os.scandir(folder):
+            if entry.is_file(follow_symlinks=False):
+                descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        sync_folder(folder)

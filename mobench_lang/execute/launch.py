@@ -1,0 +1,151 @@
+"""One launch, from the gate to its record in the journal.
+
+In: an opened device, a cell and its weights. Out: `start` and `end` in the journal, and between them every raw file in
+the trial's folder. Guarantee: `end` is written only when the files that it speaks of are on the disk; a launch that is
+interrupted has no `end`, and its trial is measured again by the next `exec`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobench_lang.execute import gate
+from mobench_lang.execute.devices import Device
+from mobench_lang.execute.errors import StoreFullError, storing
+from mobench_lang.execute.files import sync_files, write_atomic
+from mobench_lang.execute.outcome import Result, judge
+from mobench_lang.execute.run import Run
+from mobench_lang.plan.model import PlanProtocol
+from mobench_lang.plugins import DeviceError, Launch, Outcome
+from mobench_lang.protocol import Job
+
+BUSY_SHARE = 0.05
+"""Others used more than this share of all cores during a launch: `busy_host`."""
+STOLEN_SHARE = 0.02
+"""The hypervisor withheld more than this share: `cpu_stolen`."""
+SHORTEST_NS = 500_000_000
+"""Below this, the system's 10 ms ticks are too coarse for a share."""
+ROOM = 16 << 20
+"""Bytes that must be free before a launch begins: its events, samples and log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Which launch: the trial, the attempt, and where it stands in the schedule."""
+
+    cell: str
+    rep: int
+    measured: int
+    attempt: int
+    block: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is the same for all attempts of a trial: the job (its id without the attempt), the command, the protocol and
+    the labels of the cell's axes."""
+
+    base: Job
+    command: Launch
+    protocol: PlanProtocol
+    labels: tuple[tuple[str, str], ...]
+
+    def job(self, attempt: int) -> Job:
+        """The job of one attempt."""
+        return self.base.model_copy(update={"job_id": f"{self.base.job_id}a{attempt}"})
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A recorded launch: its result and how long it took, gate excluded."""
+
+    result: Result
+    wall_ns: int
+
+
+async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opened: gate.Gate) -> Launched:
+    """Make one launch and record it. Raises StoreError; a device that fails becomes the trial's reason."""
+    begin = time.monotonic_ns()
+    _require_room(run.folder)
+    folder = run.trial_folder(device.name, step.cell, step.rep, step.attempt)
+    job, protocol = prepared.job(step.attempt), prepared.protocol
+    write_atomic(folder / "job.json", job.model_dump_json().encode() + b"\n", durable=False)
+    trial = {"device": device.name, "cell": step.cell, "rep": step.rep, "attempt": step.attempt}
+    run.append(
+        "start",
+        **trial,
+        measured=step.measured,
+        block=step.block,
+        order=step.order,
+        folder=str(folder.relative_to(run.folder)),
+        gate=opened.record(),
+    )
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    try:
+        before = await device.session.state()
+        await device.session.start(job, prepared.command, folder)
+        outcome = await device.session.wait(protocol.timeout_ns, protocol.abort_above)
+        after = await device.session.state()
+    except DeviceError as error:
+        outcome = Outcome("failed", "lost_device" if error.code == "lost" else error.code, str(error))
+    result = judge(job, outcome, folder / "events.jsonl")
+    if result.status == "failed" and shutil.disk_usage(run.folder).free < ROOM // 4:
+        raise StoreFullError(
+            f"no space left in {run.folder}; the launch is not recorded. Make room and run the same command again"
+        )
+    write_atomic(folder / "state.json", json.dumps({"before": before, "after": after}).encode() + b"\n", durable=False)
+    sync_files(folder)
+    wall = time.monotonic_ns() - begin
+    run.append(
+        "end",
+        **trial,
+        status=result.status,
+        reason=result.reason,
+        detail=result.detail,
+        flags=[*_gate_flags(opened), *_host_flags(before, after), *result.flags],
+        engine_start_ns=result.engine_start_ns,
+        overhead_ns=_overhead(wall, result),
+    )
+    return Launched(result, wall)
+
+
+def _require_room(folder: Path) -> None:
+    with storing(folder):
+        free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        raise StoreFullError(
+            f"only {free >> 20} MiB are free for {folder}, a launch needs {ROOM >> 20} MiB; make room and run the same "
+            "command again"
+        )
+
+
+def _overhead(wall: int, result: Result) -> int | None:
+    """What the launch cost beyond engine start, load and windows; None where the events do not say."""
+    if result.engine_start_ns is None or result.active_ns is None:
+        return None
+    return max(0, wall - result.engine_start_ns - result.active_ns)
+
+
+def _gate_flags(opened: gate.Gate) -> list[str]:
+    if opened.timed_out:
+        return ["gate_timeout"]
+    return [] if opened.passed else ["gate_unknown"]
+
+
+def _host_flags(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """A busy host is marked, not waited for."""
+    if after.get("t", 0) - before.get("t", 0) < SHORTEST_NS:
+        return []
+    flags = []
+    if (gate.busy_share(before, after) or 0) > BUSY_SHARE:
+        flags.append("busy_host")
+    if (gate.busy_share(before, after, "steal_ns") or 0) > STOLEN_SHARE:
+        flags.append("cpu_stolen")
+    return flags

@@ -1,0 +1,211 @@
+"""The device loop: everything one physical device has to do, one launch after the other.
+
+In: opened devices of one machine, its pending slots, the run. Out: journal records and progress. Guarantee: a device
+that fails ends its own loop only; whatever ends the loop, a running launch is ended and changed state is put back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mobench_lang.execute import gate
+from mobench_lang.execute.artifacts import Artifacts
+from mobench_lang.execute.devices import Device, Refusal, open_device
+from mobench_lang.execute.history import Trial
+from mobench_lang.execute.jobs import RefusedError, make_job
+from mobench_lang.execute.launch import Launched, Prepared, Step, launch
+from mobench_lang.execute.load import Build
+from mobench_lang.execute.outcome import RETRIED
+from mobench_lang.execute.pending import Work
+from mobench_lang.execute.progress import DeviceGone, Progress, TrialEnded, TrialStarted, Waiting
+from mobench_lang.execute.run import Run
+from mobench_lang.execute.schedule import Slot, token_seed
+from mobench_lang.plan.cell import artifact_of, resolve
+from mobench_lang.plugins import DeviceError, Engine
+from mobench_lang.protocol import JobModel
+
+REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Pauses before a lost device is looked for again; then it is given up for this exec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all loops of an exec share."""
+
+    build: Build
+    run: Run
+    artifacts: Artifacts
+    engines: dict[tuple[str, str], Engine | Refusal]
+    retry_failed: bool
+    report: Callable[[Progress], None]
+
+
+class DeviceLoop:
+    """The loop of one physical device, which may have several names in the plan."""
+
+    def __init__(self, context: Context, devices: list[Device], work: Work) -> None:
+        self.context = context
+        self.devices = {device.name: device for device in devices}
+        self.work = work
+        self._done = work.done
+        self._last_end: float | None = None
+        self._labels = context.build.device_labels()
+
+    async def run(self) -> None:
+        """Work off the slots. Raises StoreError; a device that stays lost is reported and ends the loop."""
+        try:
+            for slot in self.work.slots:
+                name = self._labels[self.context.build.device_index[slot.cell]]
+                if name in self.devices:
+                    await self._trial(self.devices[name], slot)
+        except DeviceError as error:
+            for name in self.devices:
+                self.context.report(DeviceGone(name, error.code, str(error)))
+            self.context.run.append("note", level="warning", message=f"{', '.join(self.devices)}: {error}")
+        finally:
+            # Also on cancellation: a running launch must not outlive its loop.
+            for device in self.devices.values():
+                with contextlib.suppress(DeviceError):
+                    await device.session.cancel()
+
+    async def _trial(self, device: Device, slot: Slot) -> None:
+        """Measure one trial: its launch, and new ones where that may help."""
+        cell_id, vector = self.context.build.cell(slot.cell)
+        history = self.context.run.history
+        prepared = await self._prepare(device, slot, cell_id, vector)
+        if isinstance(prepared, Refusal):
+            self._skip(device, cell_id, slot, prepared)
+            return
+        retries = self.context.build.plan.protocol.retries
+        trial = history.trials.get((device.name, cell_id, slot.rep), Trial())
+        left = retries + 1 - (0 if self.context.retry_failed else trial.failures)
+        attempt = trial.attempts
+        while True:
+            device = self.devices[device.name]
+            left -= 1
+            step = Step(cell_id, slot.rep, slot.measured, attempt, slot.block, slot.order)
+            result = (await self._launch(device, step, prepared, last=left <= 0)).result
+            if result.reason == "lost_device":
+                await self._find_again()
+            if result.reason not in RETRIED or left <= 0:
+                return
+            attempt += 1
+
+    async def _prepare(self, device: Device, slot: Slot, cell_id: str, vector: tuple[int, ...]) -> Prepared | Refusal:
+        """The launch of a trial, or why this device cannot have it."""
+        plan = self.context.build.plan
+        cell = resolve(plan, vector)
+        engine = self.context.engines[cell.engine.pack, device.session.platform]
+        if isinstance(engine, Refusal):
+            return engine
+        weights = await self.context.artifacts.get(artifact_of(plan, cell), engine)
+        if isinstance(weights, Refusal):
+            return weights
+        try:
+            path = await device.session.push(weights)
+            job = make_job(
+                cell,
+                job_id=f"{self.context.run.run_id}/{cell_id}/r{slot.rep}",
+                engine=engine,
+                model=JobModel(path=path, sha256=weights.sha256, size=weights.size),
+                facts=device.facts,
+                protocol=plan.protocol,
+                measured=slot.measured,
+                seed=token_seed(plan.protocol.seed, cell_id),
+            )
+            command = engine.launch(device.session.platform)
+            return Prepared(job, command, plan.protocol, tuple(cell.labels.items()))
+        except RefusedError as refused:
+            return Refusal(refused.reason, refused.detail)
+        except DeviceError as error:
+            if error.code == "lost":
+                await self._find_again()
+            return Refusal(error.code, str(error))
+
+    def _skip(self, device: Device, cell_id: str, slot: Slot, refusal: Refusal) -> None:
+        known = self.context.run.history.trials.get((device.name, cell_id, slot.rep), Trial())
+        if (known.status, known.reason) != ("skipped", refusal.reason):
+            self.context.run.append("skip", **skip_fields(device.name, cell_id, slot.rep, refusal))
+        self._ended(device, Step(cell_id, slot.rep, slot.measured, 0, slot.block, slot.order), "skipped", refusal, 0)
+
+    async def _launch(self, device: Device, step: Step, prepared: Prepared, *, last: bool) -> Launched:
+        try:
+            opened = await self._gate(device)
+        except DeviceError as error:
+            if error.code != "lost":
+                raise
+            await self._find_again()
+            device = self.devices[device.name]
+            opened = await self._gate(device)
+        self.context.report(TrialStarted(device.name, step.cell, step.rep, step.attempt, prepared.labels))
+        launched = await launch(self.context.run, device, step, prepared, opened)
+        self._last_end = time.monotonic()
+        result = launched.result
+        final = result.reason not in RETRIED or last
+        self._ended(device, step, result.status, Refusal(result.reason, result.detail), launched.wall_ns, final=final)
+        return launched
+
+    async def _gate(self, device: Device) -> gate.Gate:
+        protocol, report = self.context.build.plan.protocol, self.context.report
+        return await gate.wait(
+            device.session, protocol, self._last_end, lambda what, heat: report(Waiting(device.name, what, heat))
+        )
+
+    def _ended(
+        self, device: Device, step: Step, status: str, why: Refusal, wall_ns: int, *, final: bool = True
+    ) -> None:
+        self._done += step.measured if final else 0
+        self.context.report(
+            TrialEnded(
+                device=device.name,
+                cell=step.cell,
+                rep=step.rep,
+                attempt=step.attempt,
+                status=status,
+                reason=why.reason,
+                detail=why.message,
+                final=final,
+                done=self._done,
+                total=self.work.total,
+                wall_ns=wall_ns,
+            )
+        )
+
+    async def _find_again(self) -> None:
+        """Open a lost device again, with pauses. Raises DeviceError if it stays away or is another one."""
+        for name, device in self.devices.items():
+            with contextlib.suppress(DeviceError):
+                await device.session.close()
+            last = Refusal("lost", "the device is gone")
+            for pause in REOPEN_AFTER_S:
+                self.context.report(Waiting(name, "the lost device", None))
+                await asyncio.sleep(pause)
+                found = await open_device(name, device.entity, device.scratch)
+                if isinstance(found, Refusal):
+                    last = found
+                    continue
+                if found.identity != device.identity:
+                    await found.session.close()
+                    raise DeviceError("another_device", f"{name} came back as another physical device")
+                await found.session.restore()
+                await found.session.prepare(self.context.build.plan.conditions)
+                self.devices[name] = found
+                break
+            else:
+                raise DeviceError("lost", f"{name} is lost: {last.message}")
+
+
+def skip_fields(device: str, cell: str, rep: int, refusal: Refusal) -> dict[str, object]:
+    """The fields of a `skip` record."""
+    return {
+        "device": device,
+        "cell": cell,
+        "rep": rep,
+        "status": "skipped",
+        "reason": refusal.reason,
+        "detail": refusal.message,
+    }

@@ -1,0 +1,40 @@
+"""The fake engine: its instrument is `instrument.py`; weights are the file that the artefact names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mobench_lang.ir import Entity
+from mobench_lang.plan.model import PlanArtifact
+from mobench_lang.plugins import ArtifactError, Launch, PlatformError, Weights
+
+
+class FakeEngine:
+    name = "fake"
+
+    def build(self, platform: str) -> str:
+        build = os.environ.get("FAKE_ENGINE_BUILD", "fake 1")
+        if build == "none":
+            raise PlatformError("the fake engine is not installed; install it")
+        return build
+
+    def obtain(self, artifact: PlanArtifact, cache: Path) -> Weights:
+        path = Path(artifact.location)
+        if not path.is_file():
+            raise ArtifactError(f"{path} is missing; put it there")
+        return Weights(path, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, "found")
+
+    def job_engine(self, engine: Entity) -> dict[str, Any]:
+        extra = {"behave": engine.get("behave") or "ok"}
+        return {"threads": engine.get("threads"), "extra": extra}
+
+    def launch(self, platform: str) -> Launch:
+        instrument = str(Path(__file__).with_name("instrument.py"))
+        return Launch((sys.executable, "-I", "-S", instrument, "{job}", "{events}"), {"FAKE": "1"})
+
+
+engine = FakeEngine()

@@ -1,0 +1,112 @@
+"""The fake instrument: speaks events.jsonl and does what `engine.extra.behave` says (words joined by +)."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+job = json.loads(Path(sys.argv[1]).read_text())
+events = Path(sys.argv[2]).open("w")
+behave = job["engine"]["extra"]["behave"].split("+")
+attempt = int(job["job_id"].rsplit("a", 1)[1])
+if "once" in behave and attempt > 0:
+    behave = ["ok"]
+
+
+def say(**event):
+    events.write(json.dumps(event) + "\n")
+    events.flush()
+
+
+def now():
+    return time.monotonic_ns()
+
+
+def ready():
+    """Tell a waiting test that the launch is under way: by a file that appears whole."""
+    Path("ready.part").write_text(str(os.getpid()))
+    Path("ready.part").rename("ready")
+
+
+def forever():
+    while True:
+        time.sleep(3600)
+
+
+say(
+    e="start",
+    version=1,
+    t=now(),
+    wall_ns=time.time_ns(),
+    pid=os.getpid(),
+    job_id=job["job_id"],
+    instrument="fake",
+    build="1",
+)
+if "noisy" in behave:
+    for number in range(40000):
+        print(f"{number:07d} " + "x" * 72)
+    print("the last line")
+if "stubborn" in behave:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if "child" in behave and os.fork() == 0:
+    os.setpgid(0, 0)  # out of reach of a group's signal
+    Path("child.part").write_text(str(os.getpid()))
+    Path("child.part").rename("child")
+    forever()
+if "tree" in behave and os.fork() == 0:
+    Path("child.part").write_text(str(os.getpid()))
+    Path("child.part").rename("child")
+    forever()
+if "bad_alloc" in behave:
+    print("terminate called after throwing an instance of 'std::bad_alloc'", file=sys.stderr)
+    os.abort()
+if "oom_killed" in behave:
+    vmstat = Path(os.environ["FAKE_VMSTAT"])
+    vmstat.write_text("nr_free_pages 1\noom_kill 8\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+if "oom_error" in behave:
+    say(e="error", t=now(), code="out_of_memory", message="cannot allocate the context")
+    say(e="end", t=now(), status="failed")
+    sys.exit(3)
+if "not_gguf" in behave:
+    say(e="error", t=now(), code="model_not_gguf", message="this is not a GGUF file")
+    say(e="end", t=now(), status="failed")
+    sys.exit(3)
+if "mute" in behave:
+    print("usage: nobody knows", file=sys.stderr)
+    sys.exit(7)
+t = now()
+say(e="phase", **{"pass": -1}, request=-1, name="load", start=t, end=now())
+if "crash" in behave:
+    print("about to crash", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGSEGV)
+if "hang" in behave or "stubborn" in behave:
+    ready()
+    forever()
+affinity = job["affinity"]
+say(
+    e="used", t=now(), engine="fake", build="1", backend="CPU", devices=[], model_desc="", model_type="", model_params=1,
+    model_size=1, model_sha256="0" * 64 if "wrong_weights" in behave else job["model"]["sha256"], n_ctx=1, n_ctx_train=1,
+    n_batch=1, n_ubatch=1, n_threads=3 if "wrong_threads" in behave else job["engine"]["threads"] or 1, n_threads_batch=1,
+    n_gpu_layers=0, flash_attention="off", type_k="f16", type_v="f16", mmap=True,
+    affinity=sorted(os.sched_getaffinity(0)) if affinity is not None else None,
+)  # fmt: skip
+passes = job["warmup"] + job["measured"] - (1 if "short" in behave else 0)
+for number in range(passes):
+    t = now()
+    if "slow" in behave:
+        time.sleep(0.3)
+    if "burn" in behave:
+        while now() - t < 300_000_000:
+            pass
+    say(
+        e="request", **{"pass": number}, request=0, conversation=None, turn=0, accepted=t, prefill_start=t,
+        prefill_end=t + 1, prompt_tokens=1, cached_tokens=0, output_tokens=1, prompt_chars=None, output_chars=None,
+        stamps=[t + 1], tokens=[job["seed"]], text=None, finish="length",
+    )  # fmt: skip
+    say(e="pass", **{"pass": number}, warmup=number < job["warmup"], start=t, end=now(), cpu_ns=1)
+if "no_end" not in behave:
+    say(e="end", t=now(), status="ok")
