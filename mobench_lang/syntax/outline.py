@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import messages
-from mobench_lang.syntax.scan import Kind, Token
+from mobench_lang.syntax.scan import KEYWORDS, Kind, Token
 
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 OPENERS = {v: k for k, v in PAIRS.items()}
@@ -75,6 +75,8 @@ class Outliner:
         self.source = source
         self.tokens = [t for t in tokens if t.kind is not Kind.COMMENT]
         self.indents = _indents(source, self.tokens)
+        if not _tells(self.tokens, self.indents):
+            self.indents = _made_up(self.tokens)
         self.next_code = _next_code(self.tokens)
         self.trusted = _match(self.tokens)
         self.statements: list[Statement] = []
@@ -422,6 +424,44 @@ def _indents(source: Source, tokens: Sequence[Token]) -> dict[int, int]:
             found[token.line] = len(source.text[begin : token.start].expandtabs(4))
         else:
             found.setdefault(token.line, 0)
+    return found
+
+
+def _lines(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The tokens of each line that holds any."""
+    lines: list[list[Token]] = []
+    for token in tokens:
+        if token.kind is not Kind.NEWLINE:
+            if not lines or lines[-1][0].line != token.line:
+                lines.append([])
+            lines[-1].append(token)
+    return lines
+
+
+def _tells(tokens: Sequence[Token], indents: dict[int, int]) -> bool:
+    """True if most lines below an opened brace are indented, so that indentation says something."""
+    told, total = 0, 0
+    lines = _lines(tokens)
+    for line, below in zip(lines, lines[1:], strict=False):
+        if line[-1].text == "{" and below[0].text != "}":
+            total += 1
+            told += indents[below[0].line] > indents[line[0].line]
+    return told * 2 >= total
+
+
+def _made_up(tokens: Sequence[Token]) -> dict[int, int]:
+    """The indentation that a text without any would have: named blocks and `use` stand at the margin."""
+    found: dict[int, int] = {}
+    depth = 0
+    for line in _lines(tokens):
+        names = [t.kind is Kind.NAME and t.text not in KEYWORDS for t in line[:2]]
+        if names == [True, True] or line[0].text == "use":
+            depth = 0
+        elif line[0].text == "}":
+            depth = max(0, depth - 1)
+        found[line[0].line] = 2 * depth
+        if line[-1].text == "{" or (names == [True, True] and "{" not in [t.text for t in line]):
+            depth += 1
     return found
 
 
