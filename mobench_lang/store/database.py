@@ -45,8 +45,11 @@ def writing(path: Path, patience_s: float = PATIENCE_S) -> Iterator[DuckDBPyConn
 
 
 @contextmanager
-def reading(path: Path, patience_s: float = PATIENCE_S, *, sealed: bool = False) -> Iterator[DuckDBPyConnection]:
-    """A connection that may not write; `sealed` also forbids queries to touch other files. Raises StoreError."""
+def reading(
+    path: Path, patience_s: float = PATIENCE_S, *, sealed: bool = False, writable: Path | None = None
+) -> Iterator[DuckDBPyConnection]:
+    """A connection that may not write; `sealed` also forbids queries to touch files other than `writable`. Raises
+    StoreError."""
     if not path.exists():
         raise StoreError("missing", f"there is no database {path}; `mobench exec` or `mobench load RUN` makes it")
     connection = _connect(path, True, patience_s)
@@ -58,6 +61,8 @@ def reading(path: Path, patience_s: float = PATIENCE_S, *, sealed: bool = False)
                 f"{path} has schema version {version}; `mobench load --db {path}` brings it to {schema.VERSION}",
             )
         if sealed:
+            if writable is not None:
+                run(connection, f"SET allowed_paths = [{schema.literal(str(writable))}]")
             run(connection, "SET enable_external_access = false")
             run(connection, "SET lock_configuration = true")
         yield connection

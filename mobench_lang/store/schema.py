@@ -63,8 +63,8 @@ def _lines(body: str) -> list[str]:
 
 
 def data_tables() -> tuple[Table, ...]:
-    """The tables that belong to runs: all but `meta`."""
-    return tuple(t for t in tables() if t.name != "meta")
+    """The tables that belong to runs: all but `meta` and `ci95`."""
+    return tuple(t for t in tables() if t.columns[0].name == "run_id")
 
 
 def statements() -> tuple[str, ...]:
@@ -74,6 +74,11 @@ def statements() -> tuple[str, ...]:
         found += [table.statement, f"COMMENT ON TABLE {table.name} IS {literal(table.doc)}"]
         found += [f"COMMENT ON COLUMN {table.name}.{c.name} IS {literal(c.doc)}" for c in table.columns]
     return tuple(found)
+
+
+def constants() -> str:
+    """The rows of `ci95` as a JSON array, from `intervals.json`; tests hold them against scipy."""
+    return resources.files("mobench_lang.store").joinpath("intervals.json").read_text("utf-8")
 
 
 def literal(text: str) -> str:

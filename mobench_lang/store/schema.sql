@@ -1,11 +1,20 @@
 -- The tables of a mobench database. docs/schema.md is generated from this file: a comment before a table describes it,
 -- one behind a column describes the column. Times are ns; `t_ns`, `start_ns` and `end_ns` are on the measuring device's
--- monotonic clock, `…wall_ns` and `created_ns` are UTC. Every table but `meta` has `run_id`.
+-- monotonic clock, `…wall_ns` and `created_ns` are UTC. Every table but `meta` and
+-- `ci95` has `run_id`.
 
 -- What the file is: `format` is `mobench`, `version` the version of this schema.
 CREATE TABLE meta (
   key VARCHAR PRIMARY KEY, -- `format` or `version`
   value VARCHAR NOT NULL -- its value
+);
+
+-- Constants of 95 % intervals by number of values: of the median between order statistics, of the mean by Student's t.
+CREATE TABLE ci95 (
+  n INTEGER PRIMARY KEY, -- number of values
+  depth INTEGER NOT NULL, -- the interval of the median lies between value `depth` and the next one, from both ends
+  weight DOUBLE NOT NULL, -- how far towards the next one
+  t DOUBLE NOT NULL -- factor of the standard error of the mean
 );
 
 -- One run folder.

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 VIEWS = ("results", "summary", "llama_bench", "energy", "throttling", "pareto")
 
-# An axis of these types is a number in the views; every other one is its label.
-_INTEGER, _NUMBER = ("int", "tokens"), ("float", "number", "ratio")
+SUMMARY_COLUMNS = (
+    "run_id", "bench", "simulated", "metric", "unit", "n", "median", "mad", "low", "high", "interval", "least", "most",
+    "mean", "sd", "cv", "failed", "cell_id",
+)  # fmt: skip
 
 
 def refresh(connection: DuckDBPyConnection) -> None:
@@ -32,7 +34,9 @@ def refresh(connection: DuckDBPyConnection) -> None:
     axes = _axes(connection, taken)
     values = _metrics(connection, taken)
     attributes = _attributes(connection, taken)
+    summary = _axes(connection, {c.lower() for c in SUMMARY_COLUMNS})
     parts = {
+        "summary_axes": "".join(f"{e} AS {n}," for n, e in summary),
         "axes": "".join(f"{e} AS {n},\n  " for n, e in axes),
         "metrics": ",\n  ".join(f"m.{identifier(k)} AS {n}" for n, k in values),
         "attributes": "".join(f",\n  {e} AS {n}" for n, e in attributes),

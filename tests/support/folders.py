@@ -1,7 +1,7 @@
 """Run folders made by hand: what a test of collect, store or judge starts from.
 
-`RunFolder` writes what `exec` would have written, byte for byte in the shapes of docs/run-folder.md and protocol.py, without
-running anything. Times are chosen so that every metric is a round number.
+`RunFolder` writes what `exec` would have written, byte for byte in the shapes of docs/run-folder.md and protocol.py,
+without running anything. Times are chosen so that every metric is a round number.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class Passes:
         start = t
         for request in range(self.requests):
             accepted, prefill_end = t, t + 10 * MS
-            stamps = [prefill_end + i * self.gap + (self.jitter[i] if i < len(self.jitter) else 0) for i in range(self.output)]
+            stamps = [
+                prefill_end + i * self.gap + (self.jitter[i] if i < len(self.jitter) else 0) for i in range(self.output)
+            ]
             end = stamps[-1] if stamps else prefill_end
             at = {"pass": number, "request": request}
             events += [
@@ -102,7 +104,14 @@ class Passes:
             ]  # fmt: skip
             t = end
         mark = {"e": "memory", "t": t, "pass": number, "phase": "decode", "method": "VmHWM", "bytes": 2000 + number}
-        done = {"e": "pass", "pass": number, "warmup": number < self.warmup, "start": start, "end": t, "cpu_ns": t - start}
+        done = {
+            "e": "pass",
+            "pass": number,
+            "warmup": number < self.warmup,
+            "start": start,
+            "end": t,
+            "cpu_ns": t - start,
+        }
         return [*events, mark, done]
 
 
@@ -190,8 +199,8 @@ class RunFolder:
         flags: Sequence[str] = (),
         **workload: Any,
     ) -> Path:
-        """One launch with its raw files; `status` None leaves it without an end, `passes` None writes the default ones for an
-        `ok` launch and no events for others."""
+        """One launch with its raw files; `status` None leaves it without an end, `passes` None writes the default
+        ones for an `ok` launch and no events for others."""
         key = {"device": device, "cell": cell, "rep": rep, "attempt": attempt}
         name = f"trials/{device}/{cell}/r{rep}a{attempt}"
         gate = {"waited_ns": 0, "passed": True, "reasons": []}

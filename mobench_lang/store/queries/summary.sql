@@ -1,0 +1,2 @@
+-- Median, spread and 95 % interval of each metric of each cell.
+SELECT * FROM summary ORDER BY ALL
