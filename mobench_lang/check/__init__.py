@@ -6,6 +6,7 @@ Guarantee: total and pure but for reading the files that the spec names; nothing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +21,15 @@ from mobench_lang.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the check of one spec found. `bench` is None after an error, or where the file declares none."""
+    """What the check of one spec found. `bench` is None after an error, or where the file declares none.
+
+    `folders` says for each model where the relative paths of its source start.
+    """
 
     bench: ir.Bench | None
     diagnostics: Diagnostics
     has_bench: bool
+    folders: Mapping[str, Path | None]
 
 
 def check_source(source: Source, folder: Path | None = None, *, need_bench: bool = False) -> Checked:
@@ -34,12 +39,13 @@ def check_source(source: Source, folder: Path | None = None, *, need_bench: bool
     loader = Loader(schema(), found.append, project_root(folder))
     shown = source.path.name if source.path is not None else source.name
     module = loader.load(source, folder, shown)
-    bench = None
+    bench: ir.Bench | None = None
+    folders: Mapping[str, Path | None] = {}
     if module.bench is not None:
-        bench = check_bench(module, loader.schema)
+        bench, folders = check_bench(module, loader.schema)
     elif need_bench and not has_errors(found):
         found.append(messages.no_bench(source.span(0, 0)))
-    return Checked(None if has_errors(found) else bench, in_order(found), module.bench is not None)
+    return Checked(None if has_errors(found) else bench, in_order(found), module.bench is not None, folders)
 
 
 __all__ = ["Checked", "check_source"]

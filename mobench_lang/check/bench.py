@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Literal, cast
 
 from mobench_lang import ir
@@ -20,7 +21,7 @@ from mobench_lang.check.evaluate import Bound, Evaluator
 from mobench_lang.check.load import Module
 from mobench_lang.check.origins import Origins
 from mobench_lang.check.schema import PROTOCOL_BLOCKS, ROLES, Schema
-from mobench_lang.check.values import Ent, Hidden, Poison, Qty, Val, Word, to_ir
+from mobench_lang.check.values import Ent, Folder, Hidden, Poison, Qty, Rec, Val, Word, to_ir
 from mobench_lang.matrix import Count, expand, projections, size
 from mobench_lang.metrics import DEFAULT_METRICS
 from mobench_lang.plugins import Attribute
@@ -68,11 +69,15 @@ class Parts:
     damaged: bool = False
 
 
-def check_bench(module: Module, schema: Schema) -> ir.Bench | None:
-    """The bench of a module. The caller decides by the reports whether the result may be used."""
+def check_bench(module: Module, schema: Schema) -> tuple[ir.Bench | None, dict[str, Path | None]]:
+    """The bench of a module, and for each model the folder its paths start from.
+
+    The caller decides by the reports whether the result may be used.
+    """
     block = module.bench
     assert block is not None  # noqa: S101 - asked for by the caller
-    return Checker(module, schema, block).run()
+    checker = Checker(module, schema, block)
+    return checker.run(), checker.folders()
 
 
 @dataclass
@@ -121,6 +126,16 @@ class Checker:
             origins=self._origins(),
         )
         return self._counted(bench)
+
+    def folders(self) -> dict[str, Path | None]:
+        """Where the relative paths of each model's source start."""
+        found: dict[str, Path | None] = {}
+        for model in self.axes.tables["model"].values if "model" in self.axes.tables else ():
+            source = model.attrs.get("source") if isinstance(model, Ent) else None
+            folder = source.fields.get("folder") if isinstance(source, Rec) else None
+            if isinstance(model, Ent) and isinstance(folder, Folder):
+                found[model.name] = folder.path
+        return found
 
     # ------------------------------------------------------------ statements
 

@@ -16,11 +16,12 @@ from mobench_lang import ir
 from mobench_lang.check import messages, units
 from mobench_lang.check.axes import Axes, bound_entity
 from mobench_lang.check.evaluate import Evaluator
-from mobench_lang.check.functions import Folder, size_of
+from mobench_lang.check.functions import size_of
 from mobench_lang.check.units import Qty
-from mobench_lang.check.values import Ent, Rec, Val, Word, label
+from mobench_lang.check.values import Ent, Folder, Rec, Val, Word, label, to_ir
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.matrix import expand, picker
+from mobench_lang.pauses import pauses
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
@@ -68,29 +69,11 @@ def condition(ev: Evaluator, axes: Axes, attr: ast.Attr, value: Val) -> None:
 # ---------------------------------------------------------------- time
 
 
-def pauses(workload: Ent) -> int:
-    """The pauses and durations that one pass over a workload declares, in ns."""
-    duration = workload.attrs.get("duration")
-    if isinstance(duration, Qty):
-        return int(duration.value)
-    prompts = workload.attrs.get("prompts")
-    if not isinstance(prompts, tuple):
-        return 0
-    turns = [len(t) if isinstance(p, Rec) and isinstance(t := p.fields.get("turns"), tuple) else 1 for p in prompts]
-    think, between = workload.attrs.get("think"), workload.attrs.get("between")
-    total = Decimal(0)
-    if isinstance(think, Qty):
-        total += think.value * sum(n - 1 for n in turns)
-    if isinstance(between, Qty):
-        total += between.value * (len(turns) - 1)
-    return int(total)
-
-
 def timeout(ev: Evaluator, axes: Axes, protocol: ir.Protocol, written: tuple[Val, Span] | None) -> ir.Protocol:
     """The protocol with its time-out resolved; a written one must leave room for the declared pauses."""
     passes = protocol.warmup + (protocol.repeat if protocol.isolation == "cell" else 1)
     workloads = _entities(axes, "workload")
-    need = {w.name: pauses(w) * passes for w in workloads}
+    need = {w.name: pauses(to_ir(w)) * passes for w in workloads}
     if written is None:
         longest = DEFAULT_TIMEOUT_NS + max(need.values(), default=0)
         return protocol.model_copy(update={"timeout_ns": longest})
@@ -231,7 +214,6 @@ def _sources(ev: Evaluator, axes: Axes) -> None:
         source = model.attrs.get("source") if isinstance(model, Ent) else None
         if not isinstance(model, Ent) or not isinstance(source, Rec):
             continue
-        span = model.spans.get("source", place)
         file, folder = source.fields.get("file"), source.fields.get("folder")
         if source.fields["kind"] == "path" and isinstance(file, str) and isinstance(folder, Folder):
             try:
@@ -239,8 +221,14 @@ def _sources(ev: Evaluator, axes: Axes) -> None:
             except OSError:
                 exists = False
             if not exists:
-                ev.tell(messages.missing_model_file(span, file))
+                ev.tell(messages.missing_model_file(place, file, _elsewhere(model, place)))
         if source.fields["kind"] == "hf" and source.fields.get("rev") is None:
-            ev.tell(messages.unpinned(span, model.name))
+            ev.tell(messages.unpinned(place, model.name, _elsewhere(model, place)))
 
 
+
+
+def _elsewhere(model: Ent, place: Span) -> Span | None:
+    """Where the source of a model is written, if that is not the place itself."""
+    written = model.spans.get("source")
+    return written if written is not None and written != place else None

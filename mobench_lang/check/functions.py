@@ -16,7 +16,7 @@ from mobench_lang.check import messages
 from mobench_lang.check.coerce import coerce
 from mobench_lang.check.evaluate import Env, Evaluator, arithmetic, comparable, compare, plain
 from mobench_lang.check.units import Qty
-from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Rec, Val, Word, is_list, kind_of, text
+from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, Word, is_list, kind_of, text
 from mobench_lang.plugins import Attribute
 from mobench_lang.syntax import ast
 
@@ -133,18 +133,6 @@ def _path(ev: Evaluator, call: ast.Call, env: Env, folder: Path | None) -> Val:
     if Path(file).is_absolute():
         ev.tell(messages.absolute_path(call.span, file))
     return Rec({"kind": "path", "file": file, "folder": Folder(folder)})
-
-
-class Folder(str):
-    """The folder a relative path starts from: carried along, but no part of what the source is called or hashed as."""
-
-    __slots__ = ("path",)
-    path: Path | None
-
-    def __new__(cls, path: Path | None) -> Folder:
-        made = super().__new__(cls, "")
-        made.path = path
-        return made
 
 
 def _bundled(ev: Evaluator, call: ast.Call, env: Env) -> Val:

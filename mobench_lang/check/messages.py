@@ -670,14 +670,16 @@ def airplane_conflict(span: Span, conflict: Conflict, device: str, where: Span |
     return Diagnostic("E0607", f"`{conflict.condition} = {conflict.value}` cuts off `{device}`", span, conflict.message, labels)
 
 
-def missing_model_file(span: Span, file: str) -> Diagnostic:
+def missing_model_file(span: Span, file: str, source: Span | None) -> Diagnostic:
     """W0608."""
-    return Diagnostic("W0608", f"there is no file `{file}` yet", span, "not found", helps=("`exec` will need it",))
+    labels = (Label(source, "its source"),) if source else ()
+    return Diagnostic("W0608", f"there is no file `{file}` yet", span, "not found", labels, ("`exec` will need it",))
 
 
-def unpinned(span: Span, model: str) -> Diagnostic:
+def unpinned(span: Span, model: str, source: Span | None) -> Diagnostic:
     """W0609."""
-    return Diagnostic("W0609", f"the source of `{model}` is not pinned to a revision", span, "may change", helps=('add `rev = "commit"`; `compile --locked` refuses it',))
+    labels = (Label(source, "its source"),) if source else ()
+    return Diagnostic("W0609", f"the source of `{model}` is not pinned to a revision", span, "may change", labels, helps=('add `rev = "commit"`; `compile --locked` refuses it',))
 
 
 def storage_too_small(span: Span, device: str, need: str, storage: str) -> Diagnostic:

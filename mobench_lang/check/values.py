@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TypeAlias
 
 from mobench_lang import ir
@@ -29,6 +30,19 @@ class Hidden:
     """Something only the run will know, with the reason."""
 
     why: str
+
+
+class Folder(str):
+    """The folder a relative path starts from: carried along, but no part of what a source is called or hashed as."""
+
+    __slots__ = ("path",)
+    path: Path | None
+
+    def __new__(cls, path: Path | None) -> Folder:
+        """A folder; its text is empty."""
+        made = super().__new__(cls, "")
+        made.path = path
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,7 @@ def text(value: Val) -> str:
             return "unknown"
         case Rec():
             if "kind" in value.fields:
-                rest = {k: v for k, v in value.fields.items() if k != "kind" and v is not None}
+                rest = {k: v for k, v in value.fields.items() if k != "kind" and v is not None and not isinstance(v, Folder)}
                 return f"{value.fields['kind']}({', '.join(f'{k} = {text(v)}' for k, v in sorted(rest.items()))})"
             return "{ " + ", ".join(f"{k} = {text(v)}" for k, v in value.fields.items()) + " }"
         case Poison():
@@ -156,10 +170,11 @@ def to_ir(value: Val) -> ir.Value:
         case Hidden():
             return ir.Unknown(unknown=value.why)
         case Ent():
-            attrs = tuple(sorted((k, to_ir(v)) for k, v in value.attrs.items()))
+            attrs = tuple((k, to_ir(value.attrs[k])) for k in sorted(value.attrs))
             return ir.Entity(kind=value.kind, name=value.name, base=str(value.base), pack=value.pack, attrs=attrs)
         case Rec():
-            return ir.Record(fields=tuple(sorted((k, to_ir(v)) for k, v in value.fields.items())))
+            fields = sorted(((k, v) for k, v in value.fields.items() if not isinstance(v, Folder)), key=lambda f: f[0])
+            return ir.Record(fields=tuple((k, to_ir(v)) for k, v in fields))
         case Poison():
             raise AssertionError("a poisoned value reached the IR")
     return tuple(to_ir(v) for v in value)

@@ -1,0 +1,73 @@
+"""Which weights a bench needs, and what identifies them.
+
+In: the model and quant of each cell. Out: `PlanArtifact`s, and where local files lie. Guarantee: a local file that is
+there is identified by its content, one that is not by its source text; no absolute path enters a plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from mobench_lang.digests import sha256
+from mobench_lang.ir import Entity, Record
+from mobench_lang.plan.digest import canonical_json
+from mobench_lang.plan.model import PlanArtifact
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An artefact and, for a local file, where it lies on this host."""
+
+    artifact: PlanArtifact
+    path: Path | None
+
+
+def locate(model: Entity, quant: str | None, folder: Path | None) -> Located:
+    """The artefact of a model in a format; `folder` is where the relative paths of its source start."""
+    source = model.get("source")
+    assert isinstance(source, Record)  # noqa: S101 - the checker requires a source
+    kind = source.get("kind")
+    path = _file(source, folder)
+    digest, size = (sha256(path), path.stat().st_size) if path is not None and path.is_file() else (None, None)
+    requantize = model.get("requantize") is True
+    identity = {
+        "source": digest or dict(source.fields),
+        "quant": quant,
+        "requantize": requantize,
+    }
+    artifact = PlanArtifact(
+        key=hashlib.sha256(canonical_json(identity)).hexdigest(),
+        model=model.name,
+        quant=quant,
+        source=kind,
+        location=_location(source),
+        repo=_text(source, "repo"),
+        revision=_text(source, "rev"),
+        sha256=digest,
+        size=size,
+        requantize=requantize,
+    )
+    return Located(artifact, path.resolve() if path is not None and kind == "path" else None)
+
+
+def _text(source: Record, key: str) -> str | None:
+    value = source.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _location(source: Record) -> str:
+    """The file as the spec names it; empty for a hub file that the quant chooses."""
+    return _text(source, "file") or _text(source, "name") or ""
+
+
+def _file(source: Record, folder: Path | None) -> Path | None:
+    location = _location(source)
+    match source.get("kind"):
+        case "path":
+            return (folder or Path()) / Path(location).expanduser()
+        case "bundled":
+            return Path(str(resources.files("mobench_specs").joinpath(*location.split("/"))))
+    return None
