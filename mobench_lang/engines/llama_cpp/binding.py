@@ -25,7 +25,7 @@ from mobench_lang.protocol import JobEngine
 
 FLASH: Final = {"auto": -1, "off": 0, "on": 1}
 KV_TYPES: Final = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
-_DEBUG: Final = 4
+_DEBUG: Final = 1  # GGML_LOG_LEVEL_DEBUG in ggml.h; the binding's own table has another order
 _LOAD_MMAP: Final = 1
 _LOAD_PLAIN: Final = 0
 
