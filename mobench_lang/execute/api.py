@@ -109,6 +109,7 @@ class _Exec:
         self.chosen = select(build, options.only)
         self.fleet = Fleet()
         self.engines: dict[tuple[str, str], Engine | Refusal] = {}
+        self.builds: dict[str, str] = {}
         self.artifacts = Artifacts(options.cache, lambda what: report(Preparing(what)))
 
     async def run(self) -> RunResult:
@@ -165,17 +166,14 @@ class _Exec:
         packs = sorted({value.pack for value in axis.values if isinstance(value, Entity)})
         for platform in sorted({device.session.platform for device in self.fleet.devices.values()}):
             for pack in packs:
-                self.engines[pack, platform] = _engine(pack, platform)
+                self.engines[pack, platform] = engine = _engine(pack, platform)
+                if not isinstance(engine, Refusal):
+                    self.builds[f"{pack}@{platform}"] = engine.build(platform)
 
     def _header(self, weights: dict[str, str]) -> Header:
-        builds = {
-            f"{pack}@{platform}": engine.build(platform)
-            for (pack, platform), engine in self.engines.items()
-            if not isinstance(engine, Refusal)
-        }
         devices = {name: device.about() for name, device in self.fleet.devices.items()}
         simulated = any(device.facts.get("simulated") for device in self.fleet.devices.values())
-        return Header(self.build.plan.bench, devices, builds, weights, dict(self.options.labels), simulated)
+        return Header(self.build.plan.bench, devices, self.builds, weights, dict(self.options.labels), simulated)
 
     def _find(self, weights: dict[str, str]) -> tuple[Known | None, list[str]]:
         if self.options.fresh:
@@ -232,7 +230,7 @@ class _Exec:
 
     async def _execute(self, run: Run) -> RunResult:
         keep_plan(run, self.build)
-        run.append("exec", **began(self.build, self._header({}).engines))
+        run.append("exec", **began(self.build, self.builds))
         for level, message in [("info", note) for note in run.notes]:
             self.report(Notice(level, message))
             run.append("note", level=level, message=message)

@@ -67,6 +67,7 @@ class Launched:
 
     result: Result
     wall_ns: int
+    temperature: int | None
 
 
 async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opened: gate.Gate) -> Launched:
@@ -113,7 +114,7 @@ async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opene
         engine_start_ns=result.engine_start_ns,
         overhead_ns=_overhead(wall, result),
     )
-    return Launched(result, wall)
+    return Launched(result, wall, after.get("temperature"))
 
 
 def _require_room(folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 
 from mobench_lang.execute.errors import BusyError, storing
@@ -26,16 +27,25 @@ class FileLock:
         made."""
         with storing(self.path):
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
+        if not self._take(wait=wait):
             holder = self._holder()
             self.release()
-            raise BusyError(f"{what} is in use by another mobench exec{holder}; wait for it or end it") from None
+            raise BusyError(f"{what} is in use by another mobench exec{holder}; wait for it or end it")
         pid = os.getpid()
         with storing(self.path):
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, json.dumps({"pid": pid, "start_time": start_time(pid)}).encode() + b"\n", 0)
+
+    def _take(self, *, wait: bool) -> bool:
+        # `mobench status` holds a run's lock for a moment, shared, to see whether it is free.
+        for pause in (0.0,) if wait else (0.02,) * 10:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                time.sleep(pause)
+            else:
+                return True
+        return False
 
     def _holder(self) -> str:
         try:

@@ -130,7 +130,22 @@ class DeviceLoop:
         known = self.context.run.history.trials.get((device.name, cell_id, slot.rep), Trial())
         if (known.status, known.reason) != ("skipped", refusal.reason):
             self.context.run.append("skip", **skip_fields(device.name, cell_id, slot.rep, refusal))
-        self._ended(device, Step(cell_id, slot.rep, slot.measured, 0, slot.block, slot.order), "skipped", refusal, 0)
+        self._done += slot.measured
+        self.context.report(
+            TrialEnded(
+                device=device.name,
+                cell=cell_id,
+                rep=slot.rep,
+                attempt=0,
+                status="skipped",
+                reason=refusal.reason,
+                detail=refusal.message,
+                final=True,
+                done=self._done,
+                total=self.work.total,
+                wall_ns=0,
+            )
+        )
 
     async def _launch(self, device: Device, step: Step, prepared: Prepared, *, last: bool) -> Launched:
         try:
@@ -146,18 +161,6 @@ class DeviceLoop:
         self._last_end = time.monotonic()
         result = launched.result
         final = result.reason not in RETRIED or last
-        self._ended(device, step, result.status, Refusal(result.reason, result.detail), launched.wall_ns, final=final)
-        return launched
-
-    async def _gate(self, device: Device) -> gate.Gate:
-        protocol, report = self.context.build.plan.protocol, self.context.report
-        return await gate.wait(
-            device.session, protocol, self._last_end, lambda what, heat: report(Waiting(device.name, what, heat))
-        )
-
-    def _ended(
-        self, device: Device, step: Step, status: str, why: Refusal, wall_ns: int, *, final: bool = True
-    ) -> None:
         self._done += step.measured if final else 0
         self.context.report(
             TrialEnded(
@@ -165,14 +168,22 @@ class DeviceLoop:
                 cell=step.cell,
                 rep=step.rep,
                 attempt=step.attempt,
-                status=status,
-                reason=why.reason,
-                detail=why.message,
+                status=result.status,
+                reason=result.reason,
+                detail=result.detail,
                 final=final,
                 done=self._done,
                 total=self.work.total,
-                wall_ns=wall_ns,
+                wall_ns=launched.wall_ns,
+                temperature=launched.temperature,
             )
+        )
+        return launched
+
+    async def _gate(self, device: Device) -> gate.Gate:
+        protocol, report = self.context.build.plan.protocol, self.context.report
+        return await gate.wait(
+            device.session, protocol, self._last_end, lambda what, heat: report(Waiting(device.name, what, heat))
         )
 
     async def _find_again(self) -> None:

@@ -69,7 +69,8 @@ class TrialStarted:
 
 @dataclass(frozen=True, slots=True)
 class TrialEnded:
-    """A launch is over and recorded. `finished` trials of `total` are done; `final` unless another attempt follows."""
+    """A launch is over and recorded; `final` unless another attempt follows. `done` of the device's `total` trials are
+    finished; `temperature` (m°C) is that after the launch."""
 
     device: str
     cell: str
@@ -82,6 +83,7 @@ class TrialEnded:
     done: int
     total: int
     wall_ns: int
+    temperature: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

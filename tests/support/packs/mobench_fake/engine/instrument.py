@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 job = json.loads(Path(sys.argv[1]).read_text())
-events = Path(sys.argv[2]).open("w")
+events = Path(sys.argv[2]).open("w")  # noqa: SIM115 - open to the end, however it comes
 behave = job["engine"]["extra"]["behave"].split("+")
 attempt = int(job["job_id"].rsplit("a", 1)[1])
 if "once" in behave and attempt > 0:
@@ -86,14 +86,30 @@ if "crash" in behave:
 if "hang" in behave or "stubborn" in behave:
     ready()
     forever()
-affinity = job["affinity"]
-say(
-    e="used", t=now(), engine="fake", build="1", backend="CPU", devices=[], model_desc="", model_type="", model_params=1,
-    model_size=1, model_sha256="0" * 64 if "wrong_weights" in behave else job["model"]["sha256"], n_ctx=1, n_ctx_train=1,
-    n_batch=1, n_ubatch=1, n_threads=3 if "wrong_threads" in behave else job["engine"]["threads"] or 1, n_threads_batch=1,
-    n_gpu_layers=0, flash_attention="off", type_k="f16", type_v="f16", mmap=True,
-    affinity=sorted(os.sched_getaffinity(0)) if affinity is not None else None,
-)  # fmt: skip
+used = {
+    "engine": "fake",
+    "build": "1",
+    "backend": "CPU",
+    "devices": [],
+    "model_desc": "",
+    "model_type": "",
+    "model_params": 1,
+    "model_size": 1,
+    "model_sha256": "0" * 64 if "wrong_weights" in behave else job["model"]["sha256"],
+    "n_ctx": 1,
+    "n_ctx_train": 1,
+    "n_batch": 1,
+    "n_ubatch": 1,
+    "n_threads": 3 if "wrong_threads" in behave else job["engine"]["threads"] or 1,
+    "n_threads_batch": 1,
+    "n_gpu_layers": 0,
+    "flash_attention": "off",
+    "type_k": "f16",
+    "type_v": "f16",
+    "mmap": True,
+    "affinity": [99] if "wrong_affinity" in behave else sorted(os.sched_getaffinity(0)),
+}
+say(e="used", t=now(), **used)
 passes = job["warmup"] + job["measured"] - (1 if "short" in behave else 0)
 for number in range(passes):
     t = now()
@@ -102,11 +118,10 @@ for number in range(passes):
     if "burn" in behave:
         while now() - t < 300_000_000:
             pass
-    say(
-        e="request", **{"pass": number}, request=0, conversation=None, turn=0, accepted=t, prefill_start=t,
-        prefill_end=t + 1, prompt_tokens=1, cached_tokens=0, output_tokens=1, prompt_chars=None, output_chars=None,
-        stamps=[t + 1], tokens=[job["seed"]], text=None, finish="length",
-    )  # fmt: skip
+    tokens = {"prompt_tokens": 1, "cached_tokens": 0, "output_tokens": 1, "tokens": [job["seed"]], "stamps": [t + 1]}
+    texts = {"conversation": None, "turn": 0, "prompt_chars": None, "output_chars": None, "text": None}
+    times = {"accepted": t, "prefill_start": t, "prefill_end": t + 1}
+    say(e="request", **{"pass": number}, request=0, **times, **tokens, **texts, finish="length")
     say(e="pass", **{"pass": number}, warmup=number < job["warmup"], start=t, end=now(), cpu_ns=1)
 if "no_end" not in behave:
     say(e="end", t=now(), status="ok")
