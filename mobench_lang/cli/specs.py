@@ -81,6 +81,8 @@ def _locked(found: Diagnostics) -> Diagnostics:
 
 def say(found: Diagnostics, form: str = "text", *, to_stdout: bool = False) -> None:
     """Print diagnostics in a format."""
+    if not found and form == "text":
+        return
     from mobench_lang.report import render
 
     colour = form == "text" and (sys.stdout if to_stdout else sys.stderr).isatty()

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mobench_lang.execute.errors import BuildError
+from mobench_lang.execute.places import placed
 from mobench_lang.plan.digest import plan_digest
 from mobench_lang.plan.model import PLAN_VERSION, Plan
 
@@ -75,7 +76,7 @@ def load(folder: Path) -> Build:
     for name in ("model", "engine", "device", "workload"):
         axis_index(plan, name)
     offsets, devices = _cells(folder / "cells.jsonl", plan)
-    return Build(folder, plan, offsets, devices)
+    return Build(folder, placed(plan, folder), offsets, devices)
 
 
 def _read(path: Path) -> bytes:
