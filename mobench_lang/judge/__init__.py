@@ -1,1 +1,1 @@
-"""TODO"""
+"""Expectations → SQL → verdicts."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,15 +200,7 @@ class _Writer:
         waiting = self._small.pop(table, [])
         if not waiting:
             return
-        columns = next(t.columns for t in schema.tables() if t.name == table)
-        names = ", ".join(schema.identifier(c.name) for c in columns)
-        shape = json.dumps([{c.name: c.type for c in columns}])
-        text = json.dumps(rows.clean(waiting), ensure_ascii=False)
-        run(
-            self._connection,
-            f"INSERT INTO {table} ({names}) SELECT {names} FROM (SELECT unnest(from_json(?, ?), max_depth := 2))",  # noqa: S608
-            [text, shape],
-        )
+        insert(self._connection, table, waiting)
         self._count(table, len(waiting))
 
     def _write_arrays(self) -> None:
@@ -234,6 +226,21 @@ class _Writer:
             self._count("token", with_tokens)
             self._count("sample", with_samples)
         self._trials, self._channels = [], {}
+
+
+def insert(connection: DuckDBPyConnection, table: str, found: Sequence[rows.Row]) -> None:
+    """Rows of JSON data into a table, as one JSON text that duckdb reads with the table's own types."""
+    if not found:
+        return
+    columns = next(t.columns for t in schema.tables() if t.name == table)
+    names = ", ".join(schema.identifier(c.name) for c in columns)
+    shape = json.dumps([{c.name: c.type for c in columns}])
+    text = json.dumps(rows.clean(found), ensure_ascii=False)
+    run(
+        connection,
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM (SELECT unnest(from_json(?, ?), max_depth := 2))",  # noqa: S608
+        [text, shape],
+    )
 
 
 _TOKENS = f"""

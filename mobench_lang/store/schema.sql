@@ -9,12 +9,15 @@ CREATE TABLE meta (
   value VARCHAR NOT NULL -- its value
 );
 
--- Constants of 95 % intervals by number of values: of the median between order statistics, of the mean by Student's t.
+-- Constants of 95 % intervals by number of values: of the median between order statistics, of the mean by Student's t,
+-- of the coefficient of variation by χ².
 CREATE TABLE ci95 (
   n INTEGER PRIMARY KEY, -- number of values
   depth INTEGER NOT NULL, -- the interval of the median lies between value `depth` and the next one, from both ends
   weight DOUBLE NOT NULL, -- how far towards the next one
-  t DOUBLE NOT NULL -- factor of the standard error of the mean
+  t DOUBLE NOT NULL, -- factor of the standard error of the mean
+  chi_low DOUBLE NOT NULL, -- 2.5 % quantile of χ² with n − 1 degrees of freedom, for the interval of a cv
+  chi_high DOUBLE NOT NULL -- 97.5 % quantile of the same
 );
 
 -- One run folder.

@@ -14,12 +14,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mobench_lang.ir import Comparison, Entity, Metric, Order, Place, Value
+from mobench_lang.ir import Comparison, Entity, Metric, Order, Value
 from mobench_lang.plan.model import Plan, PlanArtifact, PlanAxis, PlanExpectation, PlanProtocol
 
 MS = 1_000_000
 S = 1_000 * MS
-PLACE = Place(file="demo.bench", line=1, column=1)
 
 
 def entity(kind: str, name: str, **attrs: Value) -> Entity:
@@ -43,7 +42,7 @@ def default_axes(quants: Sequence[str] = ("Q8_0", "Q4_0"), **free: Sequence[int]
 
 def expectation(claim: Any, severity: Any = "expect", **fields: Any) -> PlanExpectation:
     """An expectation about every cell, as one verdict row."""
-    given = {"text": "claim", "place": PLACE, "where": "", "reads": (), "true": None, "per": ()}
+    given = {"text": "claim", "where": "", "reads": (), "true": None, "per": ()}
     return PlanExpectation(severity=severity, claim=claim, **{**given, **fields})
 
 
@@ -71,12 +70,20 @@ class Passes:
         """The events, complete."""
         t = self.begin
         events: list[dict[str, Any]] = [
-            {"e": "start", "version": 1, "t": t, "wall_ns": 1_700_000_000 * S, "pid": 7, "job_id": "j", "instrument": "test",
-             "build": "b1"},
+            {
+                "e": "start",
+                "version": 1,
+                "t": t,
+                "wall_ns": 1_700_000_000 * S,
+                "pid": 7,
+                "job_id": "j",
+                "instrument": "test",
+                "build": "b1",
+            },
             {"e": "phase", "pass": -1, "request": -1, "name": "load", "start": t, "end": t + 50 * MS},
             USED | {"t": t + 50 * MS},
             {"e": "memory", "t": t + 50 * MS, "pass": -1, "phase": "load", "method": "VmHWM", "bytes": 1000},
-        ]  # fmt: skip
+        ]
         t += 100 * MS
         for number in range(self.warmup + self.measured):
             events += self._one(number, t)
@@ -96,12 +103,25 @@ class Passes:
             events += [
                 {"e": "phase", **at, "name": "prefill", "start": accepted, "end": prefill_end},
                 {"e": "phase", **at, "name": "decode", "start": prefill_end, "end": end},
-                {"e": "request", **at, "conversation": None if self.text is None else "c0", "turn": 0, "accepted": accepted,
-                 "prefill_start": accepted, "prefill_end": prefill_end, "prompt_tokens": self.prompt, "cached_tokens": 0,
-                 "output_tokens": self.output, "prompt_chars": None if self.text is None else 16,
-                 "output_chars": None if self.text is None else 12, "stamps": stamps, "tokens": list(range(self.output)),
-                 "text": self.text, "finish": "length"},
-            ]  # fmt: skip
+                {
+                    "e": "request",
+                    **at,
+                    "conversation": None if self.text is None else "c0",
+                    "turn": 0,
+                    "accepted": accepted,
+                    "prefill_start": accepted,
+                    "prefill_end": prefill_end,
+                    "prompt_tokens": self.prompt,
+                    "cached_tokens": 0,
+                    "output_tokens": self.output,
+                    "prompt_chars": None if self.text is None else 16,
+                    "output_chars": None if self.text is None else 12,
+                    "stamps": stamps,
+                    "tokens": list(range(self.output)),
+                    "text": self.text,
+                    "finish": "length",
+                },
+            ]
             t = end
         mark = {"e": "memory", "t": t, "pass": number, "phase": "decode", "method": "VmHWM", "bytes": 2000 + number}
         done = {
@@ -116,11 +136,29 @@ class Passes:
 
 
 USED: dict[str, Any] = {
-    "e": "used", "engine": "llama_cpp", "build": "b1 (abc)", "backend": "CPU", "devices": ["CPU"], "model_desc": "tiny Q8_0",
-    "model_type": "tiny Q8_0", "model_params": 1000, "model_size": 2000, "model_sha256": "ab", "n_ctx": 512,
-    "n_ctx_train": 512, "n_batch": 64, "n_ubatch": 64, "n_threads": 2, "n_threads_batch": 2, "n_gpu_layers": 0,
-    "flash_attention": "off", "type_k": "f16", "type_v": "f16", "mmap": True, "affinity": None,
-}  # fmt: skip
+    "e": "used",
+    "engine": "llama_cpp",
+    "build": "b1 (abc)",
+    "backend": "CPU",
+    "devices": ["CPU"],
+    "model_desc": "tiny Q8_0",
+    "model_type": "tiny Q8_0",
+    "model_params": 1000,
+    "model_size": 2000,
+    "model_sha256": "ab",
+    "n_ctx": 512,
+    "n_ctx_train": 512,
+    "n_batch": 64,
+    "n_ubatch": 64,
+    "n_threads": 2,
+    "n_threads_batch": 2,
+    "n_gpu_layers": 0,
+    "flash_attention": "off",
+    "type_k": "f16",
+    "type_v": "f16",
+    "mmap": True,
+    "affinity": None,
+}
 
 
 class RunFolder:
@@ -149,8 +187,18 @@ class RunFolder:
             bench=bench,
             axes=self.axes,
             protocol=PlanProtocol(
-                warmup=1, repeat=3, timeout_ns=S, retries=1, order=Order.RANDOMIZED, isolation=isolation, seed=7,
-                start_below=None, abort_above=None, cooldown_ns=0, gate_timeout_ns=S, max_load=None,
+                warmup=1,
+                repeat=3,
+                timeout_ns=S,
+                retries=1,
+                order=Order.RANDOMIZED,
+                isolation=isolation,
+                seed=7,
+                start_below=None,
+                abort_above=None,
+                cooldown_ns=0,
+                gate_timeout_ns=S,
+                max_load=None,
             ),
             conditions=(),
             metrics=tuple(Metric(name=m, optional=False) for m in metrics),
@@ -162,19 +210,29 @@ class RunFolder:
             packs=(),
             files=(),
             digest="d1",
-        )  # fmt: skip
+        )
         self._put("plan/plan.json", self.plan.model_dump_json())
         lines = "".join(json.dumps({"id": k, "v": v}) + "\n" for k, v in self.cells.items())
         self._put("plan/cells.jsonl", lines)
         self._put(
             "run.json",
             json.dumps(
-                {"version": 1, "run_id": name, "bench": bench, "plan_digest": "d1", "created": "2026-01-01T00:00:00Z",
-                 "created_ns": 1_767_225_600 * S, "labels": {"who": "me"}, "mobench": "0.1", "seed": 7, "simulated": simulated,
-                 "devices": {"local": {"target": "local", "identity": "m1", "facts": {"cpu": "x"}}},
-                 "engines": {"llama_cpp@host": "b1"}}
+                {
+                    "version": 1,
+                    "run_id": name,
+                    "bench": bench,
+                    "plan_digest": "d1",
+                    "created": "2026-01-01T00:00:00Z",
+                    "created_ns": 1_767_225_600 * S,
+                    "labels": {"who": "me"},
+                    "mobench": "0.1",
+                    "seed": 7,
+                    "simulated": simulated,
+                    "devices": {"local": {"target": "local", "identity": "m1", "facts": {"cpu": "x"}}},
+                    "engines": {"llama_cpp@host": "b1"},
+                }
             ),
-        )  # fmt: skip
+        )
         self._seq = 0
         self.journal("exec", pid=1, argv=["mobench"], host="h")
 
@@ -207,8 +265,13 @@ class RunFolder:
         self.journal("start", **key, block=rep, order=self._seq, folder=name, gate=gate)
         said = passes or (Passes() if status == "ok" else None)
         shape = said or Passes()
-        job = {"version": 1, "job_id": "j", "warmup": shape.warmup, "measured": shape.measured,
-               "workload": {"prompt_tokens": None, "output_tokens": shape.output, **workload}}  # fmt: skip
+        job = {
+            "version": 1,
+            "job_id": "j",
+            "warmup": shape.warmup,
+            "measured": shape.measured,
+            "workload": {"prompt_tokens": None, "output_tokens": shape.output, **workload},
+        }
         self._put(f"{name}/job.json", json.dumps(job))
         if said is not None:
             self._put(f"{name}/events.jsonl", "".join(json.dumps(e) + "\n" for e in said.write()))
@@ -216,8 +279,16 @@ class RunFolder:
             self._put(f"{name}/samples.jsonl", samples)
         self._put(f"{name}/state.json", json.dumps({"before": {"temperature": 40000}, "after": {"temperature": 41000}}))
         if status is not None:
-            self.journal("end", **key, status=status, reason=reason, detail="", flags=list(flags), engine_start_ns=5 * MS,
-                         overhead_ns=7 * MS)  # fmt: skip
+            self.journal(
+                "end",
+                **key,
+                status=status,
+                reason=reason,
+                detail="",
+                flags=list(flags),
+                engine_start_ns=5 * MS,
+                overhead_ns=7 * MS,
+            )
         return self.path / name
 
     def rates(self, cell: str, gaps_ms: Sequence[float]) -> None:
@@ -238,8 +309,15 @@ class RunFolder:
 
 def samples_text(channels: dict[str, tuple[str, str]], rows: Sequence[tuple[int, Sequence[int | None]]]) -> str:
     """`samples.jsonl` of channels (name → unit, source) and rows (t, values)."""
-    head = {"e": "channels", "version": 1, "t": rows[0][0] if rows else 0, "hz": 100.0, "channels": list(channels),
-            "units": [u for u, _ in channels.values()], "sources": [s for _, s in channels.values()]}  # fmt: skip
+    head = {
+        "e": "channels",
+        "version": 1,
+        "t": rows[0][0] if rows else 0,
+        "hz": 100.0,
+        "channels": list(channels),
+        "units": [u for u, _ in channels.values()],
+        "sources": [s for _, s in channels.values()],
+    }
     lines = [head, *({"e": "s", "t": t, "v": list(v)} for t, v in rows)]
     lines.append({"e": "cost", "t": rows[-1][0] if rows else 0, "cpu_ns": 5, "wall_ns": 100, "rows": len(rows)})
     return "".join(json.dumps(line) + "\n" for line in lines)
