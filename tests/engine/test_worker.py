@@ -273,7 +273,9 @@ def test_jobs_that_cannot_be_understood(run: Run) -> None:
 
 def test_a_job_that_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text("{")
-    done = subprocess.run([*WORKER, str(tmp_path / "job.json"), str(tmp_path / "e.jsonl")], capture_output=True)
+    done = subprocess.run(
+        [*WORKER, str(tmp_path / "job.json"), str(tmp_path / "e.jsonl")], check=False, capture_output=True
+    )
     assert done.returncode == 2
     events = [EVENT.validate_json(line) for line in (tmp_path / "e.jsonl").read_bytes().splitlines()]
     assert [e.e for e in events] == ["start", "error", "end"]
