@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,7 +154,7 @@ def _say(result: RunResult, verdicts: list[Verdict], db: Path, as_json: bool) ->
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
     if verdicts:
-        click.echo(render(verdicts, colour=sys.stdout.isatty()), nl=False, color=None)
+        click.echo(render(verdicts), nl=False)
     click.echo(f"{result.run_id} is in {db}; ask it: mobench sql --db {db} \"from results\"")
 
 
