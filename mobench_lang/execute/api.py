@@ -14,9 +14,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from mobench_lang import plugins
 from mobench_lang.execute.artifacts import Artifacts
@@ -33,6 +34,7 @@ from mobench_lang.ir import Entity
 from mobench_lang.plan.cell import artifact_of, resolve
 from mobench_lang.plugins import DeviceError, Engine, PlatformError, PluginError
 
+T = TypeVar("T")
 Report = Callable[[Progress], None]
 
 
@@ -209,10 +211,20 @@ class _Exec:
                 if isinstance(engine, Refusal):
                     continue
                 artifact = artifact_of(self.build.plan, cell)
-                weights = await self.artifacts.get(artifact, engine)
-                if not isinstance(weights, Refusal):
+                weights = await self._unless_stopped(self.artifacts.get(artifact, engine))
+                if weights is not None and not isinstance(weights, Refusal):
                     digests[artifact.key] = weights.sha256
         return digests
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of some work; None if the exec is stopped before it is there."""
+        task, stopping = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        return None
 
     # ------------------------------------------------------------ the run
 

@@ -7,6 +7,8 @@ engine (found, downloaded, derived); nothing is fetched for trials that are fini
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +33,7 @@ class Artifacts:
             quant = "" if artifact.quant is None else f" {artifact.quant}"
             self.telling(f"{artifact.model}{quant}")
             try:
-                self._found[key] = await asyncio.to_thread(engine.obtain, artifact, self.cache)
+                self._found[key] = await _in_thread(engine, artifact, self.cache)
             except ArtifactError as error:
                 self._found[key] = Refusal("artefact_missing", str(error))
         return self._found[key]
@@ -42,3 +44,30 @@ class Artifacts:
             for (key, _), weights in self._found.items():
                 if key == artifact.key and not isinstance(weights, Refusal):
                     yield artifact, weights
+
+
+async def _in_thread(engine: Engine, artifact: PlanArtifact, cache: Path) -> Weights:
+    """Obtain in a daemon thread: unlike the event loop's own threads, an interrupted download does not hold the exit
+    up."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[Weights] = loop.create_future()
+
+    def finish(weights: Weights | None, error: Exception | None) -> None:
+        if result.cancelled():
+            return
+        if weights is not None:
+            result.set_result(weights)
+        elif error is not None:
+            result.set_exception(error)
+
+    def work() -> None:
+        weights, failure = None, None
+        try:
+            weights = engine.obtain(artifact, cache)
+        except Exception as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(finish, weights, failure)
+
+    threading.Thread(target=work, daemon=True, name=f"obtain {artifact.key}").start()
+    return await result

@@ -24,10 +24,12 @@ def now():
     return time.monotonic_ns()
 
 
-def ready():
-    """Tell a waiting test that the launch is under way: by a file that appears whole."""
-    Path("ready.part").write_text(str(os.getpid()))
-    Path("ready.part").rename("ready")
+def ready(who):
+    """Tell a waiting test that the launch is under way, and in which process: through the pipe FAKE_READY."""
+    if "FAKE_READY" in os.environ:
+        pipe = os.open(os.environ["FAKE_READY"], os.O_WRONLY)
+        os.write(pipe, f"{who} {os.getpid()}\n".encode())
+        os.close(pipe)
 
 
 def forever():
@@ -50,15 +52,13 @@ if "noisy" in behave:
         print(f"{number:07d} " + "x" * 72)
     print("the last line")
 if "stubborn" in behave:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: ready("deaf"))
 if "child" in behave and os.fork() == 0:
     os.setpgid(0, 0)  # out of reach of a group's signal
-    Path("child.part").write_text(str(os.getpid()))
-    Path("child.part").rename("child")
+    ready("child")
     forever()
 if "tree" in behave and os.fork() == 0:
-    Path("child.part").write_text(str(os.getpid()))
-    Path("child.part").rename("child")
+    ready("child")
     forever()
 if "bad_alloc" in behave:
     print("terminate called after throwing an instance of 'std::bad_alloc'", file=sys.stderr)
@@ -84,7 +84,7 @@ if "crash" in behave:
     print("about to crash", file=sys.stderr)
     os.kill(os.getpid(), signal.SIGSEGV)
 if "hang" in behave or "stubborn" in behave:
-    ready()
+    ready("engine")
     forever()
 used = {
     "engine": "fake",
