@@ -11,26 +11,17 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from decimal import Decimal
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, messages
+from mobench_lang.syntax.lalr import Tok
 from mobench_lang.syntax.scan import RESERVED
 
 LONGEST_NUMBER = 40  # characters; beyond it a number is a mistake, and converting it can take minutes
 LARGEST_EXPONENT = 30
 DEEPEST = 100  # levels of a tree; later stages walk it recursively, some frames a level
-
-
-class Tok(Protocol):
-    """A token: its text with its kind and its offsets."""
-
-    type: str
-    start_pos: int
-    end_pos: int
-
-    def __str__(self) -> str: ...
 
 
 Children: TypeAlias = Sequence[Any]  # tokens and nodes, as the rule has them
@@ -49,10 +40,10 @@ class Builder:
     # ------------------------------------------------------------ helpers
 
     def _span(self, first: Tok, last: Tok | None = None) -> Span:
-        return Span(self.source, first.start_pos, (last or first).end_pos)
+        return Span(self.source, first.start, (last or first).end)
 
     def _name(self, token: Tok) -> ast.Name:
-        return ast.Name(self._span(token), str(token))
+        return ast.Name(self._span(token), token.text)
 
     def _chain(self, first: Span, last: Span) -> Span:
         """The span of something that nests to any depth without brackets."""
@@ -77,7 +68,7 @@ class Builder:
         return name
 
     def _from(self, first: Tok, last: Span) -> Span:
-        return Span(self.source, first.start_pos, last.end)
+        return Span(self.source, first.start, last.end)
 
     def _number(self, text: str, span: Span) -> Decimal:
         digits = text.replace("_", "")
@@ -125,11 +116,11 @@ class Builder:
     def edition(self, children: Children) -> ast.Edition:
         """`mobench 1`."""
         word, number = children
-        return ast.Edition(self._span(word, number), int(str(number).replace("_", "")[:9]))
+        return ast.Edition(self._span(word, number), int(number.text.replace("_", "")[:9]))
 
     def use_as(self, children: Children) -> ast.Use:
         """`use "path" as alias`."""
-        use, path, alias = children
+        use, path, _, alias = children
         return ast.Use(self._span(use, alias), self.string([path]), self._declared(alias), ())
 
     def use_names(self, children: Children) -> ast.Use:
@@ -165,15 +156,15 @@ class Builder:
         for statement in body:
             if isinstance(statement, ast.Block):
                 self.check_nested(statement)
-        return ast.Block(Span(self.source, head.start, close.end_pos), kind, name, parent, tuple(body), head)
+        return ast.Block(Span(self.source, head.start, close.end), kind, name, parent, tuple(body), head)
 
     def attr(self, children: Children) -> ast.Attr:
         """`key = value`."""
         key, value = children
         if isinstance(value, ast.Index) and isinstance(value.value, ast.Name) and value.value.text == "in":
             self.faults.pop()  # `model = in [a]`: said better here than as a word that is no value
-            sign = Span(self.source, key.end_pos, value.value.span.end)
-            self.faults.append(messages.in_with_equals(sign, str(key)))
+            sign = Span(self.source, key.end, value.value.span.end)
+            self.faults.append(messages.in_with_equals(sign, key.text))
         return ast.Attr(self._from(key, value.span), self._name(key), False, value)
 
     def attr_optional(self, children: Children) -> ast.Attr:
@@ -231,14 +222,16 @@ class Builder:
     def expect(self, children: Children) -> ast.Expect:
         """`expect claim where condition per axes`, or `warn …`."""
         word, claim, *rest = children
-        end, condition, per = claim.span, None, ()
-        if rest and rest[0].type == "WHERE":
+        end: Span = claim.span
+        condition: ast.Expr | None = None
+        per: tuple[ast.Name, ...] = ()
+        if rest and rest[0].kind == "WHERE":
             condition, rest = rest[1], rest[2:]
             end = condition.span
         if rest:
             per = tuple(self._name(n) for n in rest[1:])
             end = per[-1].span
-        severity = "warn" if str(word) == "warn" else "expect"
+        severity = "warn" if word.text == "warn" else "expect"
         return ast.Expect(self._from(word, end), severity, claim, condition, per)  # type: ignore[arg-type]
 
     # -------------------------------------------------------- expressions
@@ -255,12 +248,12 @@ class Builder:
     def binary(self, children: Children) -> ast.Binary:
         """`a op b`."""
         left, op, right = children
-        return ast.Binary(self._chain(left.span, right.span), cast(Any, str(op)), left, right, self._span(op))
+        return ast.Binary(self._chain(left.span, right.span), cast(Any, op.text), left, right, self._span(op))
 
     def unary(self, children: Children) -> ast.Unary:
         """`-x` or `not x`."""
         op, operand = children
-        return ast.Unary(self._chain(self._span(op), operand.span), "not" if str(op) == "not" else "-", operand)
+        return ast.Unary(self._chain(self._span(op), operand.span), "not" if op.text == "not" else "-", operand)
 
     def range_of(self, children: Children) -> ast.Range:
         """`a..b`."""
@@ -276,8 +269,8 @@ class Builder:
         """`a..b:2x`."""
         start, _, stop, _, factor = children
         span = self._span(factor)
-        number = self._number(str(factor)[:-1], span)
-        step = ast.Int(span, int(number)) if "." not in str(factor) else ast.Float(span, number)
+        number = self._number(factor.text[:-1], span)
+        step = ast.Int(span, int(number)) if "." not in factor.text else ast.Float(span, number)
         return ast.Range(start.span.to(span), start, stop, step, True)
 
     def member(self, children: Children) -> ast.Member:
@@ -319,7 +312,7 @@ class Builder:
     def name(self, children: Children) -> ast.Name | ast.Bool | ast.Null:
         """An identifier, or a literal of another language, which is put right."""
         token = children[0]
-        text, span = str(token), self._span(token)
+        text, span = token.text, self._span(token)
         right = FOREIGN_LITERALS.get(text)
         if right is None:
             if text in RESERVED:
@@ -331,16 +324,16 @@ class Builder:
     def integer(self, children: Children) -> ast.Int:
         """A whole number."""
         span = self._span(children[0])
-        return ast.Int(span, int(self._number(str(children[0]), span)))
+        return ast.Int(span, int(self._number(children[0].text, span)))
 
     def decimal(self, children: Children) -> ast.Float:
         """A number with a fraction or an exponent."""
         span = self._span(children[0])
-        return ast.Float(span, self._number(str(children[0]), span))
+        return ast.Float(span, self._number(children[0].text, span))
 
     def quantity(self, children: Children) -> ast.Quantity:
         """A number with its unit."""
-        span, text = self._span(children[0]), str(children[0])
+        span, text = self._span(children[0]), children[0].text
         digits = len(text) - len(text.lstrip("0123456789_."))
         if text[digits] in "eE" and text[digits + 1 : digits + 2] and text[digits + 1] in "+-0123456789":
             digits += 2
@@ -380,10 +373,10 @@ class Builder:
     def string(self, children: Children) -> ast.String:
         """A string token taken apart into text and interpolated expressions."""
         token: Tok = children[0]
-        span, text = self._span(token), str(token)
+        span, text = self._span(token), token.text
         if "\\" not in text and "${" not in text:
             return ast.String(span, (text[1:-1],) if len(text) > 2 else ())
-        return ast.String(span, tuple(self._parts(text, token.start_pos)))
+        return ast.String(span, tuple(self._parts(text, token.start)))
 
     def _parts(self, text: str, offset: int) -> list[str | ast.Expr]:
         parts: list[str | ast.Expr] = []

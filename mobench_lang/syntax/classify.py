@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import messages
-from mobench_lang.syntax.parser import Stuck
+from mobench_lang.syntax.lalr import Stuck
 from mobench_lang.syntax.scan import KEYWORDS, RESERVED, UNITS, Kind, Token
 
 BINARY = frozenset(["+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", "..", "and", "or", "in"])

@@ -1,8 +1,8 @@
-"""The only module that knows Lark: texts to syntax trees, or the place where the parser gave up.
+"""From the grammar's text to tables: the only module that imports Lark, and it does so only where the cache is cold.
 
-In: a `Source` and a range of it. Out: what `build.Builder` makes of it, or `Stuck` with the offset of the first token
-that fits nowhere. Guarantee: Lark is imported at the first parse, the compiled grammar is kept in the user's cache
-folder (a cache that cannot be read or written costs time and nothing else), and calls from several threads are safe.
+In: `bench.lark`. Out: `parse_range`, which reads a range of a source as a file, an item, a statement, a block's head
+or an expression. Guarantee: the tables are kept in the user's cache folder; a cache that cannot be read or written
+costs time and nothing else, and nothing in it is ever executed.
 """
 
 from __future__ import annotations
@@ -10,103 +10,40 @@ from __future__ import annotations
 import hashlib
 import marshal
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
-from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from mobench_lang import __version__
 from mobench_lang.source import Source
 from mobench_lang.syntax.build import Builder
+from mobench_lang.syntax.lalr import NEWLINE, Rule, Step, Tables, run, steps_of
 
 if TYPE_CHECKING:
-    from lark import Lark, Token
+    from lark import Lark
 
 Start: TypeAlias = Literal["file", "top", "statement", "header", "expression"]
-STARTS: tuple[Start, ...] = ("file", "top", "statement", "header", "expression")
-
-# A newline behind one of these does not end the statement. `=` and `in` are not among them: a forgotten value must
-# not swallow the block on the next line.
-_OPEN_ENDED = frozenset(
-    "PLUS MINUS STAR SLASH DOTDOT COLON EQ NE LT LE GT GE AND OR NOT IF THEN ELSE FOR WHERE PER BECAUSE EXTENDS "
-    "COMMA".split()
-)
-_LOCK = RLock()
+STARTS: tuple[Start, ...] = get_args(Start)
+_KEYWORD = re.compile(r"([a-z]+)\(\?!")
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck(Exception):  # noqa: N818 - a place, not an error of ours
-    """The parser found a token that fits nowhere: its offsets and what would have fitted (terminal names).
-
-    At the end of the text `start == end`.
-    """
-
-    start: int
-    end: int
-    wanted: frozenset[str]
+def parse_range(source: Source, builder: Builder, start: Start, begin: int, end: int) -> Any:  # Any: one type a start
+    """What `builder` makes of `source.text[begin:end]`, read as a `start`; raises `lalr.Stuck`."""
+    return run(tables(), _steps(), builder, source.text, begin, end, start)
 
 
-class Newlines:
-    """The newline pass: drops line ends inside ( ) and [ ], and behind what must be followed by something."""
-
-    always_accept = ("_NL",)
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """The tokens without the newlines that end nothing."""
-        brackets: list[str] = []
-        before = ""
-        for token in stream:
-            kind = token.type
-            if kind == "_NL":
-                if before in _OPEN_ENDED or (brackets and brackets[-1] != "LBRACE"):
-                    continue
-            elif kind in ("LPAR", "LSQB", "LBRACE"):
-                brackets.append(kind)
-            elif kind in ("RPAR", "RSQB", "RBRACE") and brackets:
-                brackets.pop()
-            before = kind
-            yield token
+@cache
+def _steps() -> list[Step]:
+    names = {rule.callback for rule in tables().rules if rule.callback and not (rule.single and rule.size == 1)}
+    return steps_of(tables(), {name: getattr(Builder, name) for name in names if name})
 
 
-def parse_range(source: Source, builder: Builder, start: Start, begin: int, end: int) -> Any:  # Any: one type per start
-    """What `builder` makes of `source.text[begin:end]`, read as a `start`; raises `Stuck`."""
-    from lark import TextSlice
-    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
-
-    with _LOCK:
-        reader = _parser()
-        router = reader.options.transformer
-        outer, router.builder = router.builder, builder
-        try:
-            return reader.parse(TextSlice(source.text, begin, end), start=start)
-        except UnexpectedToken as e:
-            at = e.token.start_pos if e.token.type != "$END" and e.token.start_pos is not None else end
-            raise Stuck(at, end if e.token.type == "$END" else e.token.end_pos or at, frozenset(e.expected)) from None
-        except UnexpectedCharacters as e:
-            raise Stuck(e.pos_in_stream, e.pos_in_stream + 1, frozenset(e.allowed or ())) from None
-        except UnexpectedInput as e:  # pragma: no cover - Lark has no third kind today
-            raise Stuck(e.pos_in_stream or begin, end, frozenset()) from None
-        finally:
-            router.builder = outer
-
-
-class _Router:
-    """Hands Lark's callbacks to the builder of the parse in progress."""
-
-    builder: Builder
-
-    def __init__(self) -> None:
-        self.builder = Builder.__new__(Builder)  # replaced before any parse
-
-    def __getattr__(self, rule: str) -> Any:  # Any: Lark asks for any rule's name
-        method = getattr(Builder, rule)
-        return lambda children: method(self.builder, children)
+# ------------------------------------------------------------------- from Lark
 
 
 def grammar() -> str:
@@ -115,55 +52,140 @@ def grammar() -> str:
 
 
 def build(strict: bool = False) -> Lark:
-    """A parser from the grammar's text, which takes some tenths of a second; `strict` refuses every conflict."""
+    """Lark's parser for the grammar, which takes some tenths of a second; `strict` refuses every conflict."""
     from lark import Lark
 
+    class Newlines:
+        """Says that newlines may come anywhere; the pass that drops them is ours."""
+
+        always_accept = (NEWLINE,)
+
+        def process(self, stream: Any) -> Any:
+            """All of them."""
+            return stream
+
     return Lark(
-        grammar(), parser="lalr", lexer="contextual", start=list(STARTS), postlex=Newlines(), transformer=_Router(),
-        strict=strict, propagate_positions=False,
-    )  # fmt: skip
+        grammar(),
+        parser="lalr",
+        lexer="contextual",
+        start=list(STARTS),
+        postlex=Newlines(),  # type: ignore[arg-type]
+        maybe_placeholders=False,
+        strict=strict,
+    )
+
+
+def compile_tables() -> Tables:
+    """The tables of the grammar, by Lark."""
+    lark: Any = build()  # Any: the parse table is not part of Lark's typed surface
+    table = lark.parser.parser.parser.parse_table
+    numbers = {state: i for i, state in enumerate(table.states)}
+    rules: list[Rule] = []
+    index: dict[Any, int] = {}
+    actions: list[dict[str, int]] = []
+    gotos: list[dict[str, int]] = []
+    terminals = {t.name for t in lark.terminals} | {"$END"}
+    for state in table.states:
+        actions.append({})
+        gotos.append({})
+        for symbol, (action, target) in table.states[state].items():
+            if symbol not in terminals:
+                gotos[-1][symbol] = numbers[target]
+            elif str(action) == "Shift":
+                actions[-1][symbol] = numbers[target]
+            else:
+                if target not in index:
+                    index[target] = len(rules)
+                    rules.append(_rule(target))
+                actions[-1][symbol] = ~index[target]
+    order = sorted(lark.terminals, key=lambda t: (-t.priority, -t.pattern.max_width, -len(t.pattern.value), t.name))
+    keywords, patterns, ignored = {}, [], []
+    for terminal in order:
+        pattern = terminal.pattern.to_regexp()
+        word = _KEYWORD.match(pattern)
+        if terminal.name in lark.ignore_tokens:
+            ignored.append(pattern)
+        elif word:
+            keywords[word[1]] = terminal.name
+        else:
+            patterns.append((terminal.name, pattern))
+    return Tables(
+        actions=actions,
+        gotos=gotos,
+        rules=rules,
+        starts={name: numbers[state] for name, state in table.start_states.items()},
+        ends={name: numbers[state] for name, state in table.end_states.items()},
+        keywords=keywords,
+        patterns=patterns,
+        ignored="|".join(ignored),
+    )
+
+
+def _rule(rule: Any) -> Rule:  # Any: lark.grammar.Rule, which is untyped inside
+    keep = tuple(
+        (i, not symbol.is_term and symbol.name.startswith("_"))
+        for i, symbol in enumerate(rule.expansion)
+        if not (symbol.is_term and symbol.filter_out)
+    )
+    name = rule.alias or rule.origin.name
+    return Rule(
+        origin=str(rule.origin.name),
+        size=len(rule.expansion),
+        keep=keep,
+        callback=None if name.startswith("_") else str(name),
+        single=bool(rule.options.expand1 and not rule.alias),
+    )
+
+
+# ------------------------------------------------------------------- the cache
 
 
 @cache
-def _parser() -> Lark:
-    """The parser of this process, from the cache if there is one."""
-    from lark import Lark
-    from lark.grammar import Rule
-    from lark.lexer import TerminalDef
-
+def tables() -> Tables:
+    """The tables of this process, from the cache if there is one."""
     path = cache_path()
     if path is not None:
-        with suppress(Exception):  # a cache that is torn or of another kind is made anew
-            data, memo = marshal.loads(path.read_bytes())
-            return Lark._load_from_dict(data, memo, postlex=Newlines(), transformer=_Router())
-    made = build()
+        with suppress(Exception):  # one that is torn or of another kind is made anew
+            return _unpack(marshal.loads(path.read_bytes()))  # noqa: S302 - plain data, checked by its use
+    made = compile_tables()
     if path is not None:
-        with suppress(Exception):  # no home, no space, no right: the next process builds again
+        with suppress(OSError):  # no space, no right: the next process builds again
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, marshal.dumps(made.memo_serialize([TerminalDef, Rule])))
+            _write(path, marshal.dumps(_pack(made)))
     return made
+
+
+def _pack(made: Tables) -> tuple[Any, ...]:
+    rules = [tuple(rule) for rule in made.rules]
+    return (
+        made.actions, made.gotos, rules, dict(made.starts), dict(made.ends), dict(made.keywords), made.patterns,
+        made.ignored,
+    )  # fmt: skip
+
+
+def _unpack(data: tuple[Any, ...]) -> Tables:
+    actions, gotos, rules, starts, ends, keywords, patterns, ignored = data
+    return Tables(actions, gotos, [Rule(*rule) for rule in rules], starts, ends, keywords, patterns, ignored)
 
 
 def _write(path: Path, content: bytes) -> None:
     """Put a file in place in one step, so that nobody reads half of it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    written = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.replace(name, path)
+        written.replace(path)
     except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
+        written.unlink(missing_ok=True)
         raise
 
 
 def cache_path() -> Path | None:
-    """Where the compiled grammar is kept; None where `MOBENCH_GRAMMAR_CACHE=off` or there is no home folder.
+    """Where the tables are kept; None where `MOBENCH_GRAMMAR_CACHE=off` or there is no home folder.
 
-    The name holds what the content depends on: mobench, Lark, Python and the grammar.
+    The name holds all that the content depends on: mobench, Lark, Python and the grammar.
     """
-    import lark
-
     if os.environ.get("MOBENCH_GRAMMAR_CACHE") == "off":
         return None
     try:
@@ -176,6 +198,13 @@ def cache_path() -> Path | None:
         base = home / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    python = f"{sys.implementation.cache_tag}"
-    key = hashlib.sha256("\0".join((__version__, lark.__version__, python, grammar())).encode()).hexdigest()
+    made_of = (__version__, _lark_version(), str(sys.implementation.cache_tag), grammar())
+    key = hashlib.sha256("\0".join(made_of).encode()).hexdigest()
     return base / "mobench" / f"grammar-{__version__}-{key[:16]}.bin"
+
+
+def _lark_version() -> str:
+    try:
+        return metadata.version("lark")
+    except metadata.PackageNotFoundError:
+        return ""

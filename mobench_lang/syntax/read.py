@@ -12,7 +12,8 @@ from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, messages
 from mobench_lang.syntax.build import Builder
 from mobench_lang.syntax.classify import Fault, classify
-from mobench_lang.syntax.parser import Stuck, parse_range
+from mobench_lang.syntax.lalr import Stuck
+from mobench_lang.syntax.parser import parse_range
 from mobench_lang.syntax.recover import Recovery
 from mobench_lang.syntax.scan import STRING_OR_COMMENT, Kind, scan
 from mobench_lang.syntax.text import check_text

@@ -14,7 +14,8 @@ from mobench_lang.syntax import ast, messages
 from mobench_lang.syntax.build import Builder, closing_brace
 from mobench_lang.syntax.classify import Fault, classify
 from mobench_lang.syntax.outline import Outliner, Statement
-from mobench_lang.syntax.parser import Start, Stuck, parse_range
+from mobench_lang.syntax.lalr import Stuck
+from mobench_lang.syntax.parser import Start, parse_range
 from mobench_lang.syntax.scan import KEYWORDS, Kind, Token, scan
 from mobench_lang.syntax.text import deceives
 
