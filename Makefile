@@ -10,6 +10,23 @@ DEMO := demo
 CODE := mobench_lang targets specs tests benchmarks .ci
 PATHS = $(wildcard $(CODE))
 
+# One row per precision: medians over launches, and what became of the `expect`.
+define DEMO_TABLE
+SELECT r.quant,
+       count(*) AS launches,
+       round(median(r.prefill_rate)) AS "prefill tok/s",
+       round(median(r.decode_rate)) AS "decode tok/s",
+       round(median(r.ttft) / 1e6, 2) AS "ttft ms",
+       round(max(r.peak_memory) / 1048576, 1) AS "peak MiB",
+       any_value(v.text) AS expectation,
+       any_value(v.status) AS verdict
+FROM results r
+LEFT JOIN verdict v ON v.run_id = r.run_id AND v.severity = 'expect' AND v.groups['quant'] = r.quant
+GROUP BY r.run_id, r.quant
+ORDER BY r.quant
+endef
+export DEMO_TABLE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types golden package bench fmt lock clean
 
@@ -23,7 +40,7 @@ setup:  ## make .venv with everything (quick when nothing changed)
 demo: setup  ## set everything up and benchmark the embedded model on this machine
 	$(BIN)/mobench compile specs/examples/quickstart.bench -o $(DEMO)/build
 	$(BIN)/mobench exec $(DEMO)/build --runs $(DEMO)/runs --db $(DEMO)/mobench.duckdb
-	$(BIN)/mobench sql --db $(DEMO)/mobench.duckdb "$$(cat specs/examples/quickstart.sql)"
+	$(BIN)/mobench sql --db $(DEMO)/mobench.duckdb "$$DEMO_TABLE"
 
 test: setup  ## set everything up and run the tests
 	$(BIN)/pytest
