@@ -207,8 +207,18 @@ class Session(Protocol):
         """Let the device go."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something `mobench doctor` says: about what, how bad, what was found, and how to mend it."""
+
+    about: str
+    level: Literal["ok", "warn", "bad"]
+    found: str
+    help: str = ""
+
+
 class Target(Protocol):
-    """A target plug-in."""
+    """A target plug-in. It may also have `diagnose(self, where: Path) -> list[Finding]`, for `mobench doctor`."""
 
     name: str
 

@@ -13,7 +13,7 @@ from mobench_targets.local import facts
 from mobench_targets.local.session import LocalSession
 
 from mobench_lang.ir import Entity
-from mobench_lang.plugins import DeviceError
+from mobench_lang.plugins import DeviceError, Finding
 
 
 class LocalTarget:
@@ -35,6 +35,12 @@ class LocalTarget:
             return []
         found = facts.facts()
         return [{"name": "local", "target": self.name, "identity": found["identity"], "state": "ready", "facts": found}]
+
+    def diagnose(self, where: Path) -> list[Finding]:
+        """What stands in the way of trustworthy numbers on this machine."""
+        from mobench_targets.local import doctor
+
+        return doctor.findings(where) if sys.platform.startswith("linux") else []
 
 
 target = LocalTarget()

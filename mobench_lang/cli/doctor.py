@@ -1,0 +1,81 @@
+"""`mobench doctor`: what stands in the way of trustworthy numbers, and how to mend it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mobench_lang.plugins import Finding
+
+MARKS = {"ok": "✓", "warn": "!", "bad": "✗"}
+
+
+@click.command("doctor")
+@click.argument("target", required=False, metavar="[TARGET]")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def command(target: str | None, as_json: bool) -> None:
+    """Look at engines, targets and this machine, and say what to mend. Exit status 3 if something cannot work."""
+    import json
+    from dataclasses import asdict
+
+    from mobench_lang.cli.failing import Failure
+    from mobench_lang.plugins import PluginError, manifests
+
+    try:
+        known = manifests("target")
+        if target is not None and target not in known:
+            raise Failure(f"there is no target {target!r}; installed: {', '.join(known)}")
+        found = {"mobench": _own()}
+        for name in [target] if target else known:
+            found[name] = _target(name)
+    except PluginError as error:
+        raise Failure(str(error)) from error
+    if as_json:
+        click.echo(json.dumps({k: [asdict(f) for f in v] for k, v in found.items()}, ensure_ascii=False, indent=1))
+    else:
+        _print(found)
+    if any(f.level == "bad" for group in found.values() for f in group):
+        raise SystemExit(3)
+
+
+def _own() -> list[Finding]:
+    from mobench_lang import __version__, plugins
+    from mobench_lang.digests import user_cache
+    from mobench_lang.plugins import Finding
+
+    python = f"{__version__}, Python {sys.version.split()[0]}"
+    found = [Finding("version", "ok", python), Finding("cache", "ok", str(user_cache()))]
+    for name, manifest in plugins.manifests("engine").items():
+        if not manifest.executes:
+            continue
+        try:
+            found.append(Finding(f"engine {name}", "ok", plugins.engine(name).build("host")))
+        except (plugins.PlatformError, plugins.PluginError) as error:
+            found.append(Finding(f"engine {name}", "bad", "cannot run on this machine", str(error)))
+    return found
+
+
+def _target(name: str) -> list[Finding]:
+    from mobench_lang import plugins
+    from mobench_lang.plugins import Finding
+
+    manifest = plugins.manifests("target")[name]
+    if not manifest.executes:
+        return [Finding("target", "warn", "cannot be executed", manifest.why_not)]
+    diagnose = getattr(plugins.target(name), "diagnose", None)
+    if diagnose is None:
+        return [Finding("target", "ok", "installed; it has no check of its own")]
+    findings: list[Finding] = diagnose(Path.cwd())
+    return findings
+
+
+def _print(found: dict[str, list[Finding]]) -> None:
+    for group, findings in found.items():
+        click.echo(group)
+        for finding in findings:
+            help_ = f"  → {finding.help}" if finding.help and finding.level != "ok" else ""
+            click.echo(f"  {MARKS[finding.level]} {finding.about:<16} {finding.found}{help_}")
