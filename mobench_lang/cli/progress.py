@@ -7,10 +7,10 @@ a launch that is measured on this machine has no redraws beside it.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 from mobench_lang.execute.progress import (
@@ -40,7 +40,7 @@ class Row:
     done: int = 0
     total: int = 0
     measured: int = 0
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
     temperature: int | None = None
     doing: str = "ready"
 
@@ -99,7 +99,7 @@ class Devices:
     def take(self, progress: Progress) -> None:
         """Keep up with one record."""
         if isinstance(progress, DeviceReady):
-            self.rows[progress.device] = Row(progress.done, progress.total)
+            self.rows[progress.device] = Row(progress.done, progress.total, began=monotonic())
         elif isinstance(progress, Waiting):
             row = self.rows.setdefault(progress.device, Row())
             row.temperature = progress.temperature if progress.temperature is not None else row.temperature
@@ -154,7 +154,7 @@ class Lines(Devices):
             case TrialEnded():
                 row = self.rows[progress.device]
                 what = self._trials.pop(progress.device, progress.cell)
-                left = f", {row.eta(time.monotonic())} to go" if row.done < row.total else ""
+                left = f", {row.eta(monotonic())} to go" if row.done < row.total else ""
                 return f"{progress.device}: {row.done}/{row.total} {what}: {verdict(progress)}{left}"
             case _:
                 return sentence(progress)
@@ -195,7 +195,7 @@ class Board(Devices):
             table.add_column(
                 title, justify="left" if title in ("device", "now") else "right", overflow="ellipsis", no_wrap=True
             )
-        now = time.monotonic()
+        now = monotonic()
         for name, row in self.rows.items():
             cells = (name, f"{row.done}/{row.total}", row.eta(now), heat(row.temperature), row.doing)
             table.add_row(*(Text(clean(cell)) for cell in cells))

@@ -21,6 +21,8 @@ from mobench_lang.plan.model import PlanProtocol
 from mobench_lang.plugins import Session
 
 POLL_S = 1.0
+SETTLED = 500
+"""A temperature that changes by no more than this from one reading to the next has settled, m°C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,11 @@ async def wait(
     deadline = time.monotonic() + protocol.gate_timeout_ns / 1e9
     before = await session.state()
     await asyncio.sleep(POLL_S if max_load is not None else 0.0)
-    rising: int | None = None
+    last: int | None = None
     while True:
         state = await session.state()
         temperature: int | None = state.get("temperature")
-        hot, unknown = _temperature(temperature, rising, protocol.start_below)
+        hot, unknown = _temperature(temperature, last, protocol.start_below)
         busy, no_load = _load(before, state, max_load)
         reasons = (*hot, *busy)
         if not reasons:
@@ -66,7 +68,7 @@ async def wait(
         if left <= 0:
             return _gate(begin, (*reasons, *unknown, *no_load), timed_out=True)
         waiting(", ".join(reasons), temperature)
-        before, rising = state, temperature
+        before, last = state, temperature
         await asyncio.sleep(min(POLL_S, left))
 
 
@@ -75,15 +77,15 @@ def _gate(begin: float, reasons: tuple[str, ...], *, timed_out: bool) -> Gate:
 
 
 def _temperature(now: int | None, last: int | None, limit: int | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Why not yet, and what cannot be known. After a wait the temperature must have stopped rising, too."""
+    """Why not yet, and what cannot be known. After a wait the temperature must have settled, too."""
     if limit is None:
         return (), ()
     if now is None:
         return (), ("no temperature sensor",)
     if now >= limit:
         return (f"{now / 1000:.1f} °C, starts below {limit / 1000:g} °C",), ()
-    if last is not None and now > last:
-        return (f"{now / 1000:.1f} °C and rising",), ()
+    if last is not None and abs(now - last) > SETTLED:
+        return (f"{now / 1000:.1f} °C and still changing",), ()
     return (), ()
 
 

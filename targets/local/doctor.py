@@ -25,14 +25,18 @@ def findings(where: Path, known: dict[str, Any] | None = None, now: dict[str, An
 
 def _virtual(known: dict[str, Any]) -> Finding:
     if known["virtualised"]:
-        return Finding("machine", "warn", "a virtual machine", "other guests share its cores; compare within one run only")
+        return Finding(
+            "machine", "warn", "a virtual machine", "other guests share its cores; compare within one run only"
+        )
     return Finding("machine", "ok", str(known["cpu"] or "unknown CPU"))
 
 
 def _governor(known: dict[str, Any]) -> Finding:
     governor = known["governor"]
     if governor is None:
-        return Finding("clock", "warn", "the kernel shows no CPU frequency governor", "clocks can neither be read nor fixed here")
+        return Finding(
+            "clock", "warn", "the kernel shows no CPU frequency governor", "clocks can neither be read nor fixed here"
+        )
     if governor != "performance":
         return Finding("clock", "warn", f"governor {governor}", "sudo cpupower frequency-set -g performance")
     return Finding("clock", "ok", "governor performance")
@@ -43,7 +47,9 @@ def _load(known: dict[str, Any], now: dict[str, Any]) -> Finding:
     if load is None:
         return Finding("load", "warn", "the load cannot be read")
     if load / cores > 0.3:
-        return Finding("load", "warn", f"load {load:.2f} on {cores} cores", "end other programs, or `run { max_load = 0.3 }`")
+        return Finding(
+            "load", "warn", f"load {load:.2f} on {cores} cores", "end other programs, or `run { max_load = 0.3 }`"
+        )
     return Finding("load", "ok", f"load {load:.2f} on {cores} cores")
 
 
