@@ -4,7 +4,7 @@ In: a `Context`, prompt tokens, and either tokens drawn beforehand (random-token
 exactly as `llama-bench` does) or a sampler chain of the library (text workloads). Out: `Timing`. Inside the window
 there are only calls into the library and stores into arrays that were allocated before; nothing is formatted or
 written, the garbage collector is off. A stamp is taken after `llama_synchronize` (random) or after sampling, which
-synchronises (text): it says that the output token was available. Why it is so: docs/adr/0010-measured-loop.md.
+synchronises (text): it says that the output token was available. Why it is so: docs/adr/0020-measured-loop.md.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def verify(model: JobModel) -> str:
 
 
 def _measure(job: Job, out: Writer, marks: Marks, affinity: tuple[int, ...] | None, sha256: str) -> None:
-    from mobench_lang.engines.llama_cpp import passes, score, workload
+    from mobench_lang.engines.llama_cpp import passes, scoring, workload
     from mobench_lang.engines.llama_cpp.binding import Context, Model, api, devices, kv_type
 
     if job.workload is not None:
@@ -185,7 +185,7 @@ def _measure(job: Job, out: Writer, marks: Marks, affinity: tuple[int, ...] | No
     loaded = time.monotonic_ns()
     wants_text = job.workload is not None and job.workload.conversations is not None
     text = passes.script(model, job.workload, job.model.chat_template) if job.workload and wants_text else None
-    texts = [score.split(model, s) for s in job.scores]
+    texts = [scoring.split(model, s) for s in job.scores]
     needs = [*(passes.needs(model, job.workload, text) if job.workload else ()), *(len(t.ids) for t in texts)]
     size = workload.context_size(model, job.engine.n_ctx, needs)
     resumed = time.monotonic_ns()
@@ -229,7 +229,7 @@ def _measure(job: Job, out: Writer, marks: Marks, affinity: tuple[int, ...] | No
         for number in range(job.warmup + job.measured):
             runner.run(number, warmup=number < job.warmup)
     if texts:
-        scorer = score.Scorer(model, context)
+        scorer = scoring.Scorer(model, context)
         for index, (asked, split) in enumerate(zip(job.scores, texts, strict=True)):
             scored, start, end = scorer.score(asked.id, split)
             out.emit(Phase(pass_=-1, request=index, name="score", start=start, end=end))

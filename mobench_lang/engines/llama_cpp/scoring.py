@@ -12,8 +12,6 @@ import ctypes
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from mobench_lang.engines.llama_cpp.binding import LOG, Context, Model, api
 from mobench_lang.engines.llama_cpp.faults import WorkerError, from_log
 from mobench_lang.protocol import Score, Scored
@@ -82,6 +80,8 @@ class Scorer:
             raise from_log("decode_failed", f"llama_decode returned {status} while scoring", LOG.lines)
 
     def _likelihood(self, index: int, token: int) -> tuple[float, bool]:
+        import numpy as np  # 20 MB that a launch without scores does not have in its memory marks
+
         pointer = api().llama_get_logits_ith(self.context.handle, index)
         at = ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float))
         logits = np.ctypeslib.as_array(at, shape=(self.model.n_vocab,)).astype(np.float64)
