@@ -30,7 +30,8 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
     for device in found:
-        rest = ", ".join(f"{k} {v}" for k, v in device.items() if k not in ("name", "target", "identity"))
-        click.echo(f"{device['name']}  ({device['target']}, {device['identity']})  {rest}")
+        facts = device.get("facts", {})
+        about = ", ".join(str(facts[k]) for k in ("cpu", "os", "kernel") if facts.get(k))
+        click.echo(f"{device['name']}  {device['target']}  {device['identity']}  {device.get('state', '')}  {about}")
     for name, why in missing:
         click.echo(f"{name}: {why}", err=True)

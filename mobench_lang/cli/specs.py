@@ -5,6 +5,7 @@ In: what was typed. Out: checked specs. Diagnostics go to standard error, or whe
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,10 @@ def say(found: Diagnostics, form: str = "text", *, to_stdout: bool = False) -> N
         return
     from mobench_lang.report import render
 
-    colour = form == "text" and (sys.stdout if to_stdout else sys.stderr).isatty()
-    text = render(found, form, colour=colour)
+    color = form == "text" and (sys.stdout if to_stdout else sys.stderr).isatty() and not os.environ.get("NO_COLOR")
+    text = render(found, form, color=color)
     if text:
-        click.echo(text, nl=not text.endswith("\n"), err=not to_stdout, color=colour or None)
+        click.echo(text, nl=not text.endswith("\n"), err=not to_stdout, color=color or None)
 
 
 def usable(paths: tuple[str, ...], *, locked: bool = False) -> list[Spec]:
