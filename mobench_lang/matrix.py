@@ -8,11 +8,11 @@ the same cells in the same order.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 from operator import itemgetter
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from mobench_lang.ir import Bench, Clause, Design, Step, Walk
 
@@ -88,12 +88,14 @@ def _level(prefixes: Iterator[Vector], step: Step) -> Iterator[Vector]:
             yield prefix + row
 
 
-def picker(reads: tuple[int, ...]) -> itemgetter[int]:
+def picker(reads: tuple[int, ...]) -> Callable[[Vector], Vector]:
     """What takes the key of some axes out of a vector, always as a tuple."""
+    if not reads:
+        return lambda _vector: ()
     if len(reads) == 1:
         only = reads[0]
-        return lambda v: (v[only],)  # type: ignore[return-value]  # itemgetter of one index gives no tuple
-    return itemgetter(*reads) if reads else (lambda _v: ())  # type: ignore[return-value]  # as above
+        return lambda vector: (vector[only],)  # itemgetter of one index gives no tuple
+    return cast("Callable[[Vector], Vector]", itemgetter(*reads))
 
 
 def _kept(vectors: Iterator[Vector], clauses: tuple[Clause, ...], count: Count) -> Iterator[Vector]:
@@ -167,7 +169,7 @@ def projections(steps: Iterable[Step], reads: tuple[int, ...]) -> Iterator[Vecto
     pick = picker(tuple(position[a] for a in reads))
     seen: set[Vector] = set()
     for row in walk(local):
-        key: Vector = pick(row)  # type: ignore[assignment]  # a picker gives tuples
+        key = pick(row)
         if key not in seen:
             seen.add(key)
             yield key
@@ -180,8 +182,12 @@ def choose(cells: list[Vector], design: Design) -> list[Vector]:
     """The designed fraction of some cells, in their order."""
     if design.kind == "sample":
         wanted = min(design.size or 0, len(cells))
-        return [cells[i] for i in sorted(random.Random(design.seed).sample(range(len(cells)), wanted))]
+        return [cells[i] for i in sorted(_random(design.seed).sample(range(len(cells)), wanted))]
     return pairwise(cells, design.seed)
+
+
+def _random(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - a design is to be reproducible, not secret
 
 
 def pairwise(cells: list[Vector], seed: int) -> list[Vector]:
@@ -193,7 +199,7 @@ def pairwise(cells: list[Vector], seed: int) -> list[Vector]:
         return cells
     pairs = list(combinations(range(len(cells[0])), 2))
     order = list(range(len(cells)))
-    random.Random(seed).shuffle(order)
+    _random(seed).shuffle(order)
     open_pairs = {(p, cells[i][a], cells[i][b]) for i in order for p, (a, b) in enumerate(pairs)}
     taken: list[int] = []
     window: list[int] = []

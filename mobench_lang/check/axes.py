@@ -79,7 +79,12 @@ class AxisEnv:
             return self.parent.find(name)
         value = POISON if table.broken else self.now.get(name, POISON)
         for other in self.tables.values():
-            if other.binds and other.binds.split(".")[0] == name and isinstance(value, Ent) and other.name.text in self.now:
+            if (
+                other.binds
+                and other.binds.split(".")[0] == name
+                and isinstance(value, Ent)
+                and other.name.text in self.now
+            ):
                 value = bound_entity(value, other.binds.split(".")[1], self.now[other.name.text])
         return Bound(value, table.span, table.want)
 
@@ -170,7 +175,9 @@ class Axes:
             if rows is None:
                 return None
             choices.append(ir.Choice.model_construct(key=tuple(key), rows=rows))
-        return ir.Step.model_construct(sets=tuple(order.index(n) for n in group.names), reads=reads, choices=tuple(choices))
+        return ir.Step.model_construct(
+            sets=tuple(order.index(n) for n in group.names), reads=reads, choices=tuple(choices)
+        )
 
     def _only_earlier(self, group: Group) -> bool:
         order = self.order
@@ -219,11 +226,17 @@ class Axes:
             items: Sequence[Val] = (value,)
             spans = [table.expr.span]
         else:
-            listed = ev.value(table.expr, env, Attribute(type=f"list of {want.type}", doc="", values=want.values) if want else None)
+            listed = ev.value(
+                table.expr, env, Attribute(type=f"list of {want.type}", doc="", values=want.values) if want else None
+            )
             if isinstance(listed, Poison):
                 return None
             if isinstance(listed, Hidden):
-                ev.tell(messages.axis_not_list(table.expr.span, table.name.text, f"a value that is not known ({listed.why})"))
+                ev.tell(
+                    messages.axis_not_list(
+                        table.expr.span, table.name.text, f"a value that is not known ({listed.why})"
+                    )
+                )
                 return None
             if not is_list(listed):
                 ev.tell(messages.axis_not_list(table.expr.span, table.name.text, kind_of(listed)))

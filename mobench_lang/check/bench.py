@@ -1,7 +1,7 @@
 """A bench: from its block to `ir.Bench`.
 
-In: the module that holds the bench. Out: the typed bench, or None after reports. Guarantee: every part is looked at even
-if another one is wrong; what follows from a reported fault stays silent.
+In: the module that holds the bench. Out: the typed bench, or None after reports. Guarantee: every part is looked at
+even if another one is wrong; what follows from a reported fault stays silent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from mobench_lang.check.evaluate import Bound, Evaluator
 from mobench_lang.check.load import Module
 from mobench_lang.check.origins import Origins
 from mobench_lang.check.schema import PROTOCOL_BLOCKS, ROLES, Schema
-from mobench_lang.check.values import Ent, Folder, Hidden, Poison, Qty, Rec, Val, Word, to_ir
+from mobench_lang.check.units import Qty
+from mobench_lang.check.values import Ent, Folder, Hidden, Poison, Rec, Val, Word, to_ir
 from mobench_lang.matrix import Count, expand, projections, size
 from mobench_lang.metrics import DEFAULT_METRICS
 from mobench_lang.plugins import Attribute
@@ -32,8 +33,8 @@ MAX_CELLS = 10_000_000
 
 # Columns of `results` that are neither an axis nor a metric (store/views.sql); a free axis may not take their names.
 RESULT_COLUMNS = (
-    "run_id", "bench", "simulated", "cell_id", "trial_id", "rep", "attempt", "pass", "warmup", "status", "reason", "block",
-    "device_identity", "started", "flags",
+    "run_id", "bench", "simulated", "cell_id", "trial_id", "rep", "attempt", "pass", "warmup", "status", "reason",
+    "block", "device_identity", "started", "flags",
 )  # fmt: skip
 
 
@@ -258,7 +259,9 @@ class Checker:
     def _want(self, key: str) -> Attribute | None:
         if key in ROLES:
             return Attribute(type=key, doc="")
-        found = [a for kind in ("workload", "engine", "device") for k, a in self.schema.attributes(kind).items() if k == key]
+        found = [
+            a for kind in ("workload", "engine", "device") for k, a in self.schema.attributes(kind).items() if k == key
+        ]
         return found[0] if len(found) == 1 and found[0].type in ("enum", "cpus") else None
 
     def _roles(self) -> None:
@@ -367,14 +370,20 @@ class Checker:
 
     # ------------------------------------------------------------ clauses
 
-    def _keys(self, condition: ast.Expr, usable: bool) -> tuple[tuple[int, ...], list[tuple[int, ...]], list[tuple[int, ...]]] | None:
+    def _keys(
+        self, condition: ast.Expr, usable: bool
+    ) -> tuple[tuple[int, ...], list[tuple[int, ...]], list[tuple[int, ...]]] | None:
         """The axes that a condition reads, and the combinations for which it is true, and unknown (with a warning)."""
         if not usable:
             env = AxisEnv(self.scope, self.axes.tables, {})
             self.ev.value(condition, env)
             return None
         reads = self.axes.reads(condition)
-        walks = [self.axes.steps({})] if not self.parts.includes else [self.axes.steps(self._included(i) or {}) for i in self.parts.includes] + [self.axes.steps({})]
+        walks = (
+            [self.axes.steps({})]
+            if not self.parts.includes
+            else [self.axes.steps(self._included(i) or {}) for i in self.parts.includes] + [self.axes.steps({})]
+        )
         keys = {k: None for steps in walks if steps is not None for k in projections(steps, reads)}
         true: list[tuple[int, ...]] = []
         unknown: list[tuple[int, ...]] = []
@@ -498,8 +507,8 @@ class Checker:
                     self.origins.note(f"measure.{name.text}", name.text, name.span)
         if not self.parts.measures:
             if "measure" not in self.parts.broken:
-                for metric in DEFAULT_METRICS:
-                    self.origins.default(f"measure.{metric}", "measured where a bench does not say")
+                for default in DEFAULT_METRICS:
+                    self.origins.default(f"measure.{default}", "measured where a bench does not say")
             return tuple(ir.Metric(name=m, optional=False) for m in DEFAULT_METRICS)
         for metric, name in found.values():
             if not metric.optional:
@@ -533,8 +542,8 @@ class Checker:
         if claim is None:
             return None
         return ir.Expectation.model_construct(
-            severity=expect.severity, text=expression_text(expect.claim), place=self.origins.place(expect.span), claim=claim,
-            where="" if expect.condition is None else expression_text(expect.condition),
+            severity=expect.severity, text=expression_text(expect.claim), place=self.origins.place(expect.span),
+            claim=claim, where="" if expect.condition is None else expression_text(expect.condition),
             reads=reads, true=true, per=tuple(dict.fromkeys(per)),
         )  # fmt: skip
 
@@ -558,7 +567,11 @@ class Checker:
         for _ in expand(bench, count):
             pass
         for number, exclude in enumerate(self.parts.excludes):
-            if count.excluded[number] == 0 and not bench.excludes[number].unknown and not _later_ones_took(bench, number, count):
+            if (
+                count.excluded[number] == 0
+                and not bench.excludes[number].unknown
+                and not _later_ones_took(bench, number, count)
+            ):
                 self.ev.tell(messages.no_effect_exclude(exclude.span, always=False))
             elif count.excluded[number] == count.total and count.total:
                 self.ev.tell(messages.no_effect_exclude(exclude.span, always=True))
@@ -601,6 +614,3 @@ def _whole(value: Val) -> int | None:
 
 def _word(value: Val, default: str) -> str:
     return value.text if isinstance(value, Word) else default
-
-
-

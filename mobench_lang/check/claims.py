@@ -121,9 +121,7 @@ class Claims:
             return None
         return self._of(function, argument, replace, call.span)
 
-    def _of(
-        self, function: Function, name: ast.Name, replace: tuple[tuple[int, int], ...], span: Span
-    ) -> Typed | None:
+    def _of(self, function: Function, name: ast.Name, replace: tuple[tuple[int, int], ...], span: Span) -> Typed | None:
         info = self.known.get(name.text)
         if info is None:
             self.ev.tell(messages.unknown_metric(name, tuple(self.known)))
@@ -176,7 +174,9 @@ class Claims:
 
         number = table.index.get(label(value))
         if number is None:
-            self.ev.tell(messages.bad_baseline(expr.span, f"replaces `{name.text}` by a value that is not on that axis"))
+            self.ev.tell(
+                messages.bad_baseline(expr.span, f"replaces `{name.text}` by a value that is not on that axis")
+            )
             return None
         return self.axes.order.index(name.text), number
 
@@ -270,5 +270,3 @@ def _has_metric(expr: ast.Expr, known: Mapping[str, MetricInfo]) -> bool:
             case _:
                 pass
     return False
-
-

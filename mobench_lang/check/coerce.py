@@ -32,7 +32,9 @@ DIMENSION_OF = {
 REFERENCES = ("model", "engine", "device", "workload", "meter", "task")
 
 
-def coerce(ev: Evaluator, value: Val, want: Attribute, key: str, span: Span, expr: ast.Expr | None = None) -> Val:
+def coerce(  # noqa: PLR0917 - a value with its whole context
+    ev: Evaluator, value: Val, want: Attribute, key: str, span: Span, expr: ast.Expr | None = None
+) -> Val:
     """The value as the attribute wants it; `expr` lets the elements of a list be pointed at."""
     if isinstance(value, Poison | Hidden):
         return value
@@ -40,12 +42,14 @@ def coerce(ev: Evaluator, value: Val, want: Attribute, key: str, span: Span, exp
     return ev.tell(messages.wrong_type(span, key, want, value, ev.words(want))) if made is None else made
 
 
-def _typed(ev: Evaluator, value: Val, want: Attribute, key: str, span: Span, expr: ast.Expr | None) -> Val:
+def _typed(  # noqa: PLR0917 - a value with its whole context
+    ev: Evaluator, value: Val, want: Attribute, key: str, span: Span, expr: ast.Expr | None
+) -> Val:
     kind = want.type
     if kind.startswith("list of "):
         return _list(ev, value, want, key, span, expr)
     if kind in DIMENSION_OF:
-        return _quantity(ev, value, kind, want, key, span)
+        return _quantity(ev, value, kind, key, span)
     match kind:
         case "int":
             return _int(ev, value, want, key, span)
@@ -84,7 +88,7 @@ def _int(ev: Evaluator, value: Val, want: Attribute, key: str, span: Span) -> Va
     return value
 
 
-def _quantity(ev: Evaluator, value: Val, kind: str, want: Attribute, key: str, span: Span) -> Val:
+def _quantity(ev: Evaluator, value: Val, kind: str, key: str, span: Span) -> Val:
     dimension = DIMENSION_OF[kind]
     if isinstance(value, Qty):
         if value.base != dimension.base:
@@ -116,7 +120,9 @@ def _is_conversation(value: Val) -> bool:
     return isinstance(value.fields.get("id"), str) and isinstance(turns, tuple) and len(turns) > 0
 
 
-def _list(ev: Evaluator, value: Val, want: Attribute, key: str, span: Span, expr: ast.Expr | None) -> Val:
+def _list(  # noqa: PLR0917 - a value with its whole context
+    ev: Evaluator, value: Val, want: Attribute, key: str, span: Span, expr: ast.Expr | None
+) -> Val:
     if not is_list(value):
         return None
     assert isinstance(value, Sequence)  # noqa: S101 - is_list said so

@@ -58,6 +58,7 @@ class _Base(str):
     """The identity of a declaration: prints as its name, equal only to itself."""
 
     __slots__ = ("_identity",)
+    _identity: object
 
     def __new__(cls, name: str, identity: object) -> _Base:
         made = super().__new__(cls, name)
@@ -108,7 +109,7 @@ def attributes_of(ev: Evaluator, body: Iterable[ast.Stmt]) -> dict[str, ast.Attr
     return found
 
 
-def _attribute(
+def _attribute(  # noqa: PLR0917 - a value with its whole context
     ev: Evaluator, kind: str, pack: str, known: Mapping[str, Attribute], attr: ast.Attr, env: Env
 ) -> Val:
     key = attr.name.text

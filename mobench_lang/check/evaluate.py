@@ -16,7 +16,18 @@ from mobench_lang.check import messages, units
 from mobench_lang.check.schema import Schema
 from mobench_lang.check.units import ARITHMETIC, Qty
 from mobench_lang.check.values import (
-    POISON, Ent, Hidden, Poison, Rec, Val, Word, is_list, kind_of, label, same, text,
+    POISON,
+    Ent,
+    Hidden,
+    Poison,
+    Rec,
+    Val,
+    Word,
+    is_list,
+    kind_of,
+    label,
+    same,
+    text,
 )  # fmt: skip
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.plugins import Attribute
@@ -245,7 +256,8 @@ class Evaluator:
             if isinstance(value, Poison | Hidden):
                 return value
         if _whole(start) and _whole(stop):
-            assert isinstance(start, int) and isinstance(stop, int)  # noqa: S101 - _whole said so
+            assert isinstance(start, int)  # noqa: S101 - _whole said so
+            assert isinstance(stop, int)  # noqa: S101 - _whole said so
             return self._int_range(expr, start, stop, step)
         if isinstance(start, Qty) and isinstance(stop, Qty) and start.base == stop.base:
             return self._qty_range(expr, start, stop, step)
@@ -255,7 +267,7 @@ class Evaluator:
         if start > stop:
             return self.tell(messages.empty_range(expr, str(start), str(stop)))
         if expr.geometric:
-            return self._geometric(expr, Decimal(start), Decimal(stop), step, lambda d: int(d))
+            return self._geometric(expr, Decimal(start), Decimal(stop), step, int)
         if step is None:
             step = 1
         if not isinstance(step, int) or isinstance(step, bool) or step < 1:
@@ -285,7 +297,7 @@ class Evaluator:
         value = start
         while value <= stop:
             made = make(value)
-            if found and same(found[-1], made) or not self.charge(1, expr.span):
+            if (found and same(found[-1], made)) or not self.charge(1, expr.span):
                 return self.tell(messages.bad_factor(expr.step.span if expr.step else expr.span))
             found.append(made)
             value = ARITHMETIC.multiply(value, Decimal(factor))
@@ -331,7 +343,8 @@ class Evaluator:
             if isinstance(value, Hidden):
                 return value
         if expr.op == "+" and is_list(left) and is_list(right):
-            assert isinstance(left, Sequence) and isinstance(right, Sequence)  # noqa: S101 - is_list said so
+            assert isinstance(left, Sequence)  # noqa: S101 - is_list said so
+            assert isinstance(right, Sequence)  # noqa: S101 - is_list said so
             return (*left, *right) if self.charge(len(left) + len(right), expr.span) else POISON
         return self._guard(expr.span, lambda: self._arithmetic(expr, left, right))
 
@@ -547,7 +560,7 @@ def arithmetic(op: str, left: Val, right: Val) -> Val:
     if isinstance(left, Qty) and isinstance(right, int | Decimal):
         if op in "*/" and left.base != "m°C":
             return _scaled(op, left, Decimal(right))
-        if left.base == "1" or left.base == "tok":
+        if left.base in ("1", "tok"):
             return _numbers(op, plain(left.value), right)
         return None
     if isinstance(left, int | Decimal) and isinstance(right, Qty):

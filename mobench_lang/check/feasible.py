@@ -1,7 +1,7 @@
 """What cannot work, found before any device is touched.
 
-In: the evaluated axes and the cells that are left. Out: reports, at the line that asks for it. Guarantee: only combinations
-that would be measured are reported; what is not known is not guessed.
+In: the evaluated axes and the cells that are left. Out: reports, at the line that asks for it. Guarantee: only
+combinations that would be measured are reported; what is not known is not guessed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ def metric(ev: Evaluator, axes: Axes, name: ast.Name) -> None:
             continue
         if any(name.text in m.metrics for m in ev.schema.engines.values()):
             continue
-        ev.tell(messages.metric_not_delivered(name.span, name.text, device.name, device.pack, ev.schema.targets_with(name.text)))
+        ev.tell(
+            messages.metric_not_delivered(
+                name.span, name.text, device.name, device.pack, ev.schema.targets_with(name.text)
+            )
+        )
         return
 
 
@@ -60,10 +64,12 @@ def condition(ev: Evaluator, axes: Axes, attr: ast.Attr, value: Val) -> None:
             return
         for conflict in target.conflicts:
             address = device.attrs.get(conflict.attribute)
-            if conflict.condition == key and conflict.value == label(value) and isinstance(address, str | Word):
-                if re.search(conflict.pattern, label(address)):
-                    ev.tell(messages.airplane_conflict(attr.span, conflict, device.name, device.spans.get(conflict.attribute)))
-                    return
+            if (conflict.condition, conflict.value) != (key, label(value)) or not isinstance(address, str | Word):
+                continue
+            if re.search(conflict.pattern, label(address)):
+                where = device.spans.get(conflict.attribute)
+                ev.tell(messages.airplane_conflict(attr.span, conflict, device.name, where))
+                return
 
 
 # ---------------------------------------------------------------- time
@@ -102,11 +108,13 @@ def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
         binding = [i for i, t in enumerate(axes.tables.values()) if t.binds and t.binds.split(".")[0] in names]
         suspects = _suspects(ev, axes, roles, binding, find)
         if suspects:
-            _report(ev, axes, bench, [*roles, *binding], suspects)
+            _report(ev, bench, [*roles, *binding], suspects)
     _sources(ev, axes)
 
 
-def _suspects(ev: Evaluator, axes: Axes, roles: list[int], binding: list[int], find: Find) -> dict[tuple[int, ...], Diagnostic]:
+def _suspects(
+    ev: Evaluator, axes: Axes, roles: list[int], binding: list[int], find: Find
+) -> dict[tuple[int, ...], Diagnostic]:
     """The combinations of values, whether reached or not, that something is wrong with."""
     tables = list(axes.tables.values())
     found: dict[tuple[int, ...], Diagnostic] = {}
@@ -133,13 +141,13 @@ def _keys(lengths: list[int]) -> Iterable[tuple[int, ...]]:
     return product(*(range(n) for n in lengths))
 
 
-def _report(ev: Evaluator, axes: Axes, bench: ir.Bench, order: list[int], suspects: dict[tuple[int, ...], Diagnostic]) -> None:
+def _report(ev: Evaluator, bench: ir.Bench, order: list[int], suspects: dict[tuple[int, ...], Diagnostic]) -> None:
     """Report the suspects that a cell really has, each once."""
     pick = picker(tuple(order))
     waiting = dict(suspects)
     told: set[tuple[Span, str]] = set()
     for vector in expand(bench):
-        fault = waiting.pop(pick(vector), None)  # type: ignore[call-overload]  # a picker gives tuples
+        fault = waiting.pop(pick(vector), None)
         if fault is not None and (fault.span, fault.code) not in told:
             told.add((fault.span, fault.code))
             ev.tell(fault)
@@ -171,7 +179,11 @@ def _context(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic
     model, workload, engine = values
     if not (isinstance(model, Ent) and isinstance(workload, Ent) and isinstance(engine, Ent)):
         return None
-    limits = [(v, n) for v, n in ((model.attrs.get("context"), model.name), (engine.attrs.get("n_ctx"), engine.name)) if isinstance(v, int)]
+    limits = [
+        (v, n)
+        for v, n in ((model.attrs.get("context"), model.name), (engine.attrs.get("n_ctx"), engine.name))
+        if isinstance(v, int)
+    ]
     if not limits:
         return None
     limit, owner = min(limits)
@@ -204,7 +216,9 @@ def _meter(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic |
     targets = meter.attrs.get("targets")
     if not isinstance(targets, tuple) or device.pack in targets:
         return None
-    return messages.meter_not_on_target(device.spans.get("meter", spans[0]), meter.name, device.pack, [label(t) for t in targets])
+    return messages.meter_not_on_target(
+        device.spans.get("meter", spans[0]), meter.name, device.pack, [label(t) for t in targets]
+    )
 
 
 def _sources(ev: Evaluator, axes: Axes) -> None:
@@ -224,8 +238,6 @@ def _sources(ev: Evaluator, axes: Axes) -> None:
                 ev.tell(messages.missing_model_file(place, file, _elsewhere(model, place)))
         if source.fields["kind"] == "hf" and source.fields.get("rev") is None:
             ev.tell(messages.unpinned(place, model.name, _elsewhere(model, place)))
-
-
 
 
 def _elsewhere(model: Ent, place: Span) -> Span | None:

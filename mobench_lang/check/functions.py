@@ -44,7 +44,7 @@ SIGNATURES = {
             "hf",
             (_p("repo", "string"), _p("file", "string", optional=True), _p("rev", "string", optional=True)),
             "source",
-            "A file of a repository on the Hugging Face hub. Without `file`: the one file whose name contains the quant.",
+            "A file of a repository on the Hugging Face hub. Without `file`: the one whose name contains the quant.",
         ),
         Signature("path", (_p("file", "string"),), "source", "A local file, relative to the file that writes it."),
         Signature("bundled", (_p("name", "string"),), "source", "A file that is shipped with mobench."),
@@ -227,12 +227,13 @@ def _size(ev: Evaluator, call: ast.Call, env: Env, owner: Ent) -> Val:
 
 
 def size_of(ev: Evaluator, model: Ent, quant: str | None) -> Val:
-    """Bytes of a model's weights in a format: from the file if it is as published, else parameters × bits per weight."""
+    """Bytes of a model's weights in a format: parameters × bits per weight, unknown without."""
     params = model.attrs.get("params")
-    if isinstance(params, int) and quant in ev.schema.bits:
-        return Qty(Decimal(round(params * Decimal(str(ev.schema.bits[quant])) / 8)), "B")
-    if quant not in ev.schema.bits:
+    bits = ev.schema.bits.get(quant or "")
+    if bits is None:
         return Hidden(f"the bits per weight of {quant} are not known")
+    if isinstance(params, int):
+        return Qty(Decimal(round(params * Decimal(str(bits)) / 8)), "B")
     return Hidden(f"model `{model.name}` declares no `params`")
 
 

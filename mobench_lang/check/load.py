@@ -1,6 +1,6 @@
 """A spec with everything it uses: files, their names, and what the names stand for.
 
-In: the source of one file. Out: its `Module`, with the modules it uses loaded and every `let` and declaration evaluated.
+In: the source of one file. Out: its `Module`, with the modules it uses loaded, every `let` and declaration evaluated.
 Guarantee: files are read inside the project only; cycles of files and of names are reported, not followed; each file's
 faults are reported once, in its own text.
 """
@@ -109,7 +109,7 @@ class Loader:
         for item in tree.items:
             if isinstance(item, ast.Use):
                 self._use(module, item, (*chain, key))
-        _collect(module, self.schema)
+        _collect(module)
         _evaluate(module)
         self.modules[key] = module
         return module
@@ -184,7 +184,9 @@ class Loader:
         file = library.joinpath(*parts[:-1], parts[-1] + ".bench")
         if any(p in ("", ".", "..") for p in parts) or not file.is_file():
             folder = library.joinpath("std")
-            known = sorted("std/" + f.name.removesuffix(".bench") for f in folder.iterdir() if f.name.endswith(".bench"))
+            known = sorted(
+                "std/" + f.name.removesuffix(".bench") for f in folder.iterdir() if f.name.endswith(".bench")
+            )
             self.report(messages.missing_import(span, written, get_close_matches(written, known, 2, 0.5) or known))
             return None
         shown = "/".join(parts) + ".bench"
@@ -239,7 +241,7 @@ def _enter(module: Module, name: ast.Name, entry: Entry) -> None:
     module.entries[name.text] = entry
 
 
-def _collect(module: Module, schema: Schema) -> None:
+def _collect(module: Module) -> None:
     """Enter the names that the file declares."""
     for item in module.tree.items:
         match item:
@@ -249,10 +251,10 @@ def _collect(module: Module, schema: Schema) -> None:
                 if name.text not in module.entries:
                     _enter(module, name, Entry(name.span, bound=Bound(POISON, name.span)))
             case ast.Block():
-                _collect_block(module, item, schema)
+                _collect_block(module, item)
 
 
-def _collect_block(module: Module, block: ast.Block, schema: Schema) -> None:
+def _collect_block(module: Module, block: ast.Block) -> None:
     kind, tell = block.kind.text, module.evaluator.tell
     if kind == "bench":
         if block.name is None:
@@ -290,7 +292,8 @@ def _evaluate(module: Module) -> None:
                 chain = [*chain[chain.index(following) :], following]
                 entry = module.entries[following]
                 node = entry.node
-                assert node is not None and node.name is not None  # noqa: S101 - it is being made
+                assert node is not None  # noqa: S101 - it is being made
+                assert node.name is not None  # noqa: S101 - and it has a name
                 module.evaluator.tell(messages.recursion(node.name, chain))
                 for one in chain:
                     module.entries[one].bound = Bound(POISON, module.entries[one].span)

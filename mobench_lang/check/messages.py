@@ -46,8 +46,10 @@ def _an(word: str) -> str:
 
 def missing_import(span: Span, shown: str, near: Sequence[str]) -> Diagnostic:
     """E0201."""
-    helps = (f"there is {' and '.join(f'`{n}`' for n in near)}",) if near else (
-        "paths are relative to this file; the shipped library is `std/…`",
+    helps = (
+        (f"there is {' and '.join(f'`{n}`' for n in near)}",)
+        if near
+        else ("paths are relative to this file; the shipped library is `std/…`",)
     )
     return Diagnostic("E0201", f"there is no file `{shown}`", span, "not found", helps=helps)
 
@@ -55,24 +57,32 @@ def missing_import(span: Span, shown: str, near: Sequence[str]) -> Diagnostic:
 def import_cycle(span: Span, chain: Sequence[str]) -> Diagnostic:
     """E0202."""
     return Diagnostic(
-        "E0202", "these files use each other", span, "closes the circle",
+        "E0202",
+        "these files use each other",
+        span,
+        "closes the circle",
         helps=(" → ".join(chain), "move what both need into a third file"),
-    )  # fmt: skip
+    )
 
 
 def import_escapes(span: Span, shown: str, root: str) -> Diagnostic:
     """E0203."""
     return Diagnostic(
-        "E0203", f"`{shown}` lies outside the project", span, "outside",
+        "E0203",
+        f"`{shown}` lies outside the project",
+        span,
+        "outside",
         helps=(f"the project is `{root}`, the nearest folder with mobench.lock, pyproject.toml or .git",),
-    )  # fmt: skip
+    )
 
 
 def not_exported(name: ast.Name, module: str, known: Sequence[str]) -> Diagnostic:
     """E0204."""
     helps, fixes = _near(name.text, known, name.span)
     helps = helps or ((f"it declares {_listing(known)}",) if known else ("it declares nothing",))
-    return Diagnostic("E0204", f"`{module}` declares no `{name.text}`", name.span, "not declared there", helps=helps, fixes=fixes)
+    return Diagnostic(
+        "E0204", f"`{module}` declares no `{name.text}`", name.span, "not declared there", helps=helps, fixes=fixes
+    )
 
 
 def too_many_files(span: Span, limit: int) -> Diagnostic:
@@ -88,9 +98,11 @@ def unreadable_import(span: Span, shown: str, why: str) -> Diagnostic:
 def import_of_bench(name: ast.Name, module: str) -> Diagnostic:
     """E0207."""
     return Diagnostic(
-        "E0207", f"`{name.text}` is a bench of `{module}`, and a bench cannot be used by another file", name.span,
+        "E0207",
+        f"`{name.text}` is a bench of `{module}`, and a bench cannot be used by another file",
+        name.span,
         helps=("models, engines, devices, workloads, meters and `let`s can",),
-    )  # fmt: skip
+    )
 
 
 def use_is_not_plain(span: Span) -> Diagnostic:
@@ -105,51 +117,78 @@ def unknown_name(span: Span, name: str, known: Iterable[str]) -> Diagnostic:
     """E0301."""
     helps, fixes = _near(name, known, span)
     return Diagnostic(
-        UNKNOWN_NAME, f"nothing is called `{name}` here", span, "unknown name", helps=helps, fixes=fixes,
+        UNKNOWN_NAME,
+        f"nothing is called `{name}` here",
+        span,
+        "unknown name",
+        helps=helps,
+        fixes=fixes,
         facts=(("name", name),),
-    )  # fmt: skip
+    )
 
 
 def declared_twice(name: ast.Name, first: Span | None) -> Diagnostic:
     """E0302."""
     labels = (Label(first, "first declared here"),) if first else ()
-    return Diagnostic("E0302", f"`{name.text}` is declared twice", name.span, "again", labels=labels, helps=("rename one of them",))
+    return Diagnostic(
+        "E0302", f"`{name.text}` is declared twice", name.span, "again", labels=labels, helps=("rename one of them",)
+    )
 
 
 def shadows(name: ast.Name, outer: Span | None) -> Diagnostic:
     """E0303."""
     labels = (Label(outer, "the other one"),) if outer else ()
     what = "already means something here" if outer else "is a name of the language"
-    return Diagnostic("E0303", f"`{name.text}` {what}", name.span, "hides it", labels=labels, helps=("choose another name: nothing is hidden in a spec",))
+    return Diagnostic(
+        "E0303",
+        f"`{name.text}` {what}",
+        name.span,
+        "hides it",
+        labels=labels,
+        helps=("choose another name: nothing is hidden in a spec",),
+    )
 
 
 def recursion(name: ast.Name, chain: Sequence[str]) -> Diagnostic:
     """E0304."""
-    return Diagnostic("E0304", f"`{name.text}` is made from itself", name.span, "in a circle", helps=(" → ".join(chain),))
+    return Diagnostic(
+        "E0304", f"`{name.text}` is made from itself", name.span, "in a circle", helps=(" → ".join(chain),)
+    )
 
 
 def unknown_word(span: Span, word: str, want: Attribute, words: Sequence[str], names: Iterable[str]) -> Diagnostic:
     """E0305."""
     helps, fixes = _near(word, [*words, *names], span)
-    kind = {"quant": "weight format that an installed engine runs", "target": "installed target"}.get(want.type.removeprefix("list of "))
+    kind = {"quant": "weight format that an installed engine runs", "target": "installed target"}.get(
+        want.type.removeprefix("list of ")
+    )
     message = f"`{word}` is not {_an(kind)}" if kind else f"`{word}` is not one of the words that can stand here"
-    return Diagnostic("E0305", message, span, "unknown word", helps=(*helps, f"known: {_listing(words, 40)}"), fixes=fixes)
+    return Diagnostic(
+        "E0305", message, span, "unknown word", helps=(*helps, f"known: {_listing(words, 40)}"), fixes=fixes
+    )
 
 
 def namespace_as_value(name: ast.Name, inside: Sequence[str]) -> Diagnostic:
     """E0306."""
     return Diagnostic(
-        "E0306", f"`{name.text}` is a file, not a value", name.span, "name something in it",
+        "E0306",
+        f"`{name.text}` is a file, not a value",
+        name.span,
+        "name something in it",
         helps=(f"such as {', '.join(f'`{name.text}.{n}`' for n in inside[:3])}",) if inside else (),
-    )  # fmt: skip
+    )
 
 
 def used_before_opened(span: Span, name: str, axis: Span) -> Diagnostic:
     """E0307."""
     return Diagnostic(
-        "E0307", f"the axis `{name}` is opened only later", span, "not yet known here", (Label(axis, "opened here"),),
+        "E0307",
+        f"the axis `{name}` is opened only later",
+        span,
+        "not yet known here",
+        (Label(axis, "opened here"),),
         helps=(f"move the line of `{name}` up: an axis may read the ones before it",),
-    )  # fmt: skip
+    )
 
 
 # ---------------------------------------------------------------- 031x units and types
@@ -160,32 +199,45 @@ def needs_unit(span: Span, value: Decimal, dimension: Dimension) -> Diagnostic:
     shown = units.examples(dimension, value)
     accepted = " ".join(u for u, _ in dimension.units)
     return Diagnostic(
-        "E0312", f"expected {dimension.spoken}, found a bare number", span, "needs a unit",
+        "E0312",
+        f"expected {dimension.spoken}, found a bare number",
+        span,
+        "needs a unit",
         helps=(f"write {', '.join(f'`{s}`' for s in shown)} …          (accepted: {accepted})",),
         facts=(("expected", dimension.name), ("value", units.number(value))),
         fixes=tuple(Fix(f"write `{s}`", (Edit(span, s),)) for s in shown),
-    )  # fmt: skip
+    )
 
 
 def wrong_dimension(span: Span, key: str, value: Qty, want: Dimension) -> Diagnostic:
     """E0313."""
     accepted = " ".join(u for u, _ in want.units)
     return Diagnostic(
-        "E0313", f"`{key}` is {want.spoken}, found {value.dimension.spoken}", span, f"{units.show(value)} is {value.dimension.spoken}",
+        "E0313",
+        f"`{key}` is {want.spoken}, found {value.dimension.spoken}",
+        span,
+        f"{units.show(value)} is {value.dimension.spoken}",
         helps=(f"units of {want.spoken}: {accepted}",),
         facts=(("expected", want.name), ("found", value.dimension.name)),
-    )  # fmt: skip
+    )
 
 
 def wrong_type(span: Span, key: str, want: Attribute, value: Val, words: Sequence[str]) -> Diagnostic:
     """E0314."""
     kind = want.type
     spoken = {
-        "int": "a whole number", "bool": "`true` or `false`", "number": "a number", "string": "a string in quotes",
-        "enum": "one of the words " + _listing(words, 20), "quant": "a weight format", "target": "a target",
-        "cpus": "all, big_cores, little_cores or a list of CPU numbers", "source": "a source: hf(…), path(…) or bundled(…)",
-        "conversation": 'a string or {"id", "turns": [text, …]}', "record": "a record",
-    }.get(kind) or (("a list of " + kind.removeprefix("list of ") + "s") if kind.startswith("list of ") else _an(kind))  # fmt: skip
+        "int": "a whole number",
+        "bool": "`true` or `false`",
+        "number": "a number",
+        "string": "a string in quotes",
+        "enum": "one of the words " + _listing(words, 20),
+        "quant": "a weight format",
+        "target": "a target",
+        "cpus": "all, big_cores, little_cores or a list of CPU numbers",
+        "source": "a source: hf(…), path(…) or bundled(…)",
+        "conversation": 'a string or {"id", "turns": [text, …]}',
+        "record": "a record",
+    }.get(kind) or (("a list of " + kind.removeprefix("list of ") + "s") if kind.startswith("list of ") else _an(kind))
     helps: tuple[str, ...] = ()
     if kind == "string" and isinstance(value, Word):
         helps = (f'write "{value.text}"',)
@@ -195,14 +247,24 @@ def wrong_type(span: Span, key: str, want: Attribute, value: Val, words: Sequenc
         helps = (f"write [{text(value)}]",)
     if isinstance(value, Ent) and kind != value.kind:
         helps = (f"`{value.name}` is {_an(value.kind)}",)
-    found = f"`{text(value)}`" if isinstance(value, int | str | Decimal) and not isinstance(value, bool) else kind_of(value)
-    return Diagnostic("E0314", f"`{key}` is {spoken}, found {found}", span, "wrong type", helps=helps, facts=(("expected", kind),))
+    found = (
+        f"`{text(value)}`" if isinstance(value, int | str | Decimal) and not isinstance(value, bool) else kind_of(value)
+    )
+    return Diagnostic(
+        "E0314", f"`{key}` is {spoken}, found {found}", span, "wrong type", helps=helps, facts=(("expected", kind),)
+    )
 
 
 def out_of_range(span: Span, key: str, value: int, want: Attribute) -> Diagnostic:
     """E0315."""
     low, high = want.min, want.max
-    allowed = f"between {low} and {high}" if None not in (low, high) else f"at least {low}" if low is not None else f"at most {high}"
+    allowed = (
+        f"between {low} and {high}"
+        if None not in (low, high)
+        else f"at least {low}"
+        if low is not None
+        else f"at most {high}"
+    )
     return Diagnostic("E0315", f"`{key}` is {allowed}, found {value}", span, "out of range")
 
 
@@ -235,18 +297,36 @@ def not_comparable(expr: ast.Binary, left: str, right: str) -> Diagnostic:
         helps = ("these have no order; `==` and `!=` work",)
     elif "a bare number" in (left, right):
         helps = ("give the number a unit",)
-    return Diagnostic("E0319", f"{left} cannot be compared with {right}", expr.op_span, "cannot be compared",
-                      (Label(expr.left.span, left), Label(expr.right.span, right)), helps)  # fmt: skip
+    return Diagnostic(
+        "E0319",
+        f"{left} cannot be compared with {right}",
+        expr.op_span,
+        "cannot be compared",
+        (Label(expr.left.span, left), Label(expr.right.span, right)),
+        helps,
+    )
 
 
 def not_a_condition(span: Span, found: str) -> Diagnostic:
     """E0320."""
-    return Diagnostic("E0320", f"expected a condition, found {found}", span, "neither true nor false", helps=("compare it with something: `==`, `<`, `in` …",))
+    return Diagnostic(
+        "E0320",
+        f"expected a condition, found {found}",
+        span,
+        "neither true nor false",
+        helps=("compare it with something: `==`, `<`, `in` …",),
+    )
 
 
 def not_a_list(span: Span, found: str) -> Diagnostic:
     """E0321."""
-    return Diagnostic("E0321", f"expected a list, found {found}", span, "not a list", helps=(f"write `[{span.text}]`",) if len(span.text) < 60 else ())
+    return Diagnostic(
+        "E0321",
+        f"expected a list, found {found}",
+        span,
+        "not a list",
+        helps=(f"write `[{span.text}]`",) if len(span.text) < 60 else (),
+    )
 
 
 def not_printable(span: Span, found: str) -> Diagnostic:
@@ -262,7 +342,14 @@ def no_members(span: Span, found: str) -> Diagnostic:
 def no_field(name: ast.Name, owner: str, known: Sequence[str]) -> Diagnostic:
     """E0324."""
     helps, fixes = _near(name.text, known, name.span)
-    return Diagnostic("E0324", f"{owner} has no `{name.text}`", name.span, "unknown", helps=helps or (f"it has {_listing(known)}",), fixes=fixes)
+    return Diagnostic(
+        "E0324",
+        f"{owner} has no `{name.text}`",
+        name.span,
+        "unknown",
+        helps=helps or (f"it has {_listing(known)}",),
+        fixes=fixes,
+    )
 
 
 def bad_index(span: Span, found: str) -> Diagnostic:
@@ -277,13 +364,21 @@ def index_out_of_range(span: Span, index: int, length: int) -> Diagnostic:
 
 def bad_range(span: Span, left: str, right: str) -> Diagnostic:
     """E0327."""
-    return Diagnostic("E0327", f"a range goes between two whole numbers or two quantities of one kind, found {left} and {right}", span)
+    return Diagnostic(
+        "E0327", f"a range goes between two whole numbers or two quantities of one kind, found {left} and {right}", span
+    )
 
 
 def empty_range(expr: ast.Range, start: str, stop: str) -> Diagnostic:
     """E0328."""
     fix = f"{stop}..{start}"
-    return Diagnostic("E0328", f"the range from {start} to {stop} is empty", expr.span, "starts above its end", helps=(f"write `{fix}`",))
+    return Diagnostic(
+        "E0328",
+        f"the range from {start} to {stop} is empty",
+        expr.span,
+        "starts above its end",
+        helps=(f"write `{fix}`",),
+    )
 
 
 def bad_step(span: Span) -> Diagnostic:
@@ -293,12 +388,20 @@ def bad_step(span: Span) -> Diagnostic:
 
 def range_needs_step(expr: ast.Range, start: str) -> Diagnostic:
     """E0330."""
-    return Diagnostic("E0330", "a range of quantities needs a step with a unit", expr.span, "which steps?", helps=(f"write `{expr.span.text.split(':')[0]}:{start}`",))
+    return Diagnostic(
+        "E0330",
+        "a range of quantities needs a step with a unit",
+        expr.span,
+        "which steps?",
+        helps=(f"write `{expr.span.text.split(':')[0]}:{start}`",),
+    )
 
 
 def bad_factor(span: Span) -> Diagnostic:
     """E0331."""
-    return Diagnostic("E0331", "a range by factor starts above 0 and grows by a factor above 1", span, helps=("such as `1..64:2x`",))
+    return Diagnostic(
+        "E0331", "a range by factor starts above 0 and grows by a factor above 1", span, helps=("such as `1..64:2x`",)
+    )
 
 
 def division_by_zero(span: Span) -> Diagnostic:
@@ -308,12 +411,23 @@ def division_by_zero(span: Span) -> Diagnostic:
 
 def too_large(span: Span) -> Diagnostic:
     """E0333."""
-    return Diagnostic("E0333", "this is larger than a spec can hold", span, helps=("whole numbers go up to 2^63, strings up to a million characters",))
+    return Diagnostic(
+        "E0333",
+        "this is larger than a spec can hold",
+        span,
+        helps=("whole numbers go up to 2^63, strings up to a million characters",),
+    )
 
 
 def over_budget(span: Span, limit: int) -> Diagnostic:
     """E0334."""
-    return Diagnostic("E0334", f"this file builds more values than a spec may ({limit:,})", span, "stopped here", helps=("shorten a range or a comprehension",))
+    return Diagnostic(
+        "E0334",
+        f"this file builds more values than a spec may ({limit:,})",
+        span,
+        "stopped here",
+        helps=("shorten a range or a comprehension",),
+    )
 
 
 # ---------------------------------------------------------------- 034x functions
@@ -322,17 +436,31 @@ def over_budget(span: Span, limit: int) -> Diagnostic:
 def unknown_function(span: Span, name: str, known: Sequence[str]) -> Diagnostic:
     """E0341."""
     helps, fixes = _near(name, known, span)
-    return Diagnostic("E0341", f"there is no function `{name}`", span, "unknown function", helps=helps or (f"there are {_listing(sorted(known), 20)}",), fixes=fixes)
+    return Diagnostic(
+        "E0341",
+        f"there is no function `{name}`",
+        span,
+        "unknown function",
+        helps=helps or (f"there are {_listing(sorted(known), 20)}",),
+        fixes=fixes,
+    )
 
 
 def not_callable(span: Span) -> Diagnostic:
     """E0342."""
-    return Diagnostic("E0342", "this is not a function", span, helps=("attributes are set anew with braces: `llama_cpp { threads = 4 }`",))
+    return Diagnostic(
+        "E0342",
+        "this is not a function",
+        span,
+        helps=("attributes are set anew with braces: `llama_cpp { threads = 4 }`",),
+    )
 
 
 def no_method(name: ast.Name, owner: str) -> Diagnostic:
     """E0343."""
-    return Diagnostic("E0343", f"{owner} has no function `{name.text}`", name.span, helps=("a model has `size(quant)`",))
+    return Diagnostic(
+        "E0343", f"{owner} has no function `{name.text}`", name.span, helps=("a model has `size(quant)`",)
+    )
 
 
 def too_many_arguments(span: Span, function: str, order: Sequence[str]) -> Diagnostic:
@@ -343,12 +471,21 @@ def too_many_arguments(span: Span, function: str, order: Sequence[str]) -> Diagn
 def unknown_argument(name: ast.Name, function: str, order: Sequence[str]) -> Diagnostic:
     """E0345."""
     helps, fixes = _near(name.text, order, name.span)
-    return Diagnostic("E0345", f"`{function}` has no argument `{name.text}`", name.span, "unknown", helps=helps or (f"it takes {_listing(order)}",), fixes=fixes)
+    return Diagnostic(
+        "E0345",
+        f"`{function}` has no argument `{name.text}`",
+        name.span,
+        "unknown",
+        helps=helps or (f"it takes {_listing(order)}",),
+        fixes=fixes,
+    )
 
 
 def missing_argument(span: Span, function: str, name: str, order: Sequence[str]) -> Diagnostic:
     """E0346."""
-    return Diagnostic("E0346", f"`{function}` needs `{name}`", span, f"no `{name}`", helps=(f"it takes {_listing(order)}",))
+    return Diagnostic(
+        "E0346", f"`{function}` needs `{name}`", span, f"no `{name}`", helps=(f"it takes {_listing(order)}",)
+    )
 
 
 def bad_repo(span: Span, repo: str) -> Diagnostic:
@@ -363,7 +500,14 @@ def bad_path(span: Span) -> Diagnostic:
 
 def absolute_path(span: Span, file: str) -> Diagnostic:
     """W0349."""
-    return Diagnostic("W0349", "an absolute path makes the spec depend on this machine", span, "absolute", helps=("write it relative to this file",), facts=(("file", file),))
+    return Diagnostic(
+        "W0349",
+        "an absolute path makes the spec depend on this machine",
+        span,
+        "absolute",
+        helps=("write it relative to this file",),
+        facts=(("file", file),),
+    )
 
 
 def not_bundled(span: Span, name: str) -> Diagnostic:
@@ -373,7 +517,13 @@ def not_bundled(span: Span, name: str) -> Diagnostic:
 
 def missing_file(span: Span, file: str) -> Diagnostic:
     """E0351."""
-    return Diagnostic("E0351", f"there is no file `{file}`", span, "not found", helps=("paths are relative to the file that writes them",))
+    return Diagnostic(
+        "E0351",
+        f"there is no file `{file}`",
+        span,
+        "not found",
+        helps=("paths are relative to the file that writes them",),
+    )
 
 
 def bad_jsonl(span: Span, file: str, line: int, why: str) -> Diagnostic:
@@ -408,13 +558,26 @@ def unknown_attribute(name: ast.Name, kind: str, pack: str, known: Sequence[str]
     """E0401."""
     helps, fixes = _near(name.text, known, name.span)
     where = f"`{kind}`" if not pack else f"{_an(kind)} of `{pack}`"
-    return Diagnostic("E0401", f"{where} has no attribute `{name.text}`", name.span, "unknown attribute",
-                      helps=helps or (f"it has {_listing(known)}",), fixes=fixes)  # fmt: skip
+    return Diagnostic(
+        "E0401",
+        f"{where} has no attribute `{name.text}`",
+        name.span,
+        "unknown attribute",
+        helps=helps or (f"it has {_listing(known)}",),
+        fixes=fixes,
+    )
 
 
 def repeated(name: ast.Name, first: Span) -> Diagnostic:
     """E0402."""
-    return Diagnostic("E0402", f"`{name.text}` is set twice", name.span, "again", (Label(first, "first set here"),), helps=("keep one of them: nothing is overridden silently",))
+    return Diagnostic(
+        "E0402",
+        f"`{name.text}` is set twice",
+        name.span,
+        "again",
+        (Label(first, "first set here"),),
+        helps=("keep one of them: nothing is overridden silently",),
+    )
 
 
 def missing_attribute(block: ast.Block, key: str, info: Attribute) -> Diagnostic:
@@ -426,19 +589,37 @@ def missing_attribute(block: ast.Block, key: str, info: Attribute) -> Diagnostic
 def not_in_this_block(stmt: ast.Node) -> Diagnostic:
     """E0404."""
     kind = type(stmt).__name__.lower()
-    what = f"`{stmt.kind.text} {{ … }}`" if isinstance(stmt, ast.Block) else f"`{stmt.span.text.split()[0] if stmt.span.text else kind}`"
-    return Diagnostic("E0404", f"{what} has no place in this block", stmt.span if not isinstance(stmt, ast.Block) else stmt.head)
+    what = (
+        f"`{stmt.kind.text} {{ … }}`"
+        if isinstance(stmt, ast.Block)
+        else f"`{stmt.span.text.split()[0] if stmt.span.text else kind}`"
+    )
+    return Diagnostic(
+        "E0404", f"{what} has no place in this block", stmt.span if not isinstance(stmt, ast.Block) else stmt.head
+    )
 
 
 def optional_not_here(name: ast.Name) -> Diagnostic:
     """E0405."""
-    return Diagnostic("E0405", "`?` (where the target can) goes with conditions and `measure` only", name.span, helps=(f"write `{name.text} = …`",))
+    return Diagnostic(
+        "E0405",
+        "`?` (where the target can) goes with conditions and `measure` only",
+        name.span,
+        helps=(f"write `{name.text} = …`",),
+    )
 
 
 def unknown_block(kind: ast.Name, known: Sequence[str], inside: str) -> Diagnostic:
     """E0406."""
     helps, fixes = _near(kind.text, known, kind.span)
-    return Diagnostic("E0406", f"there is no block `{kind.text}` {inside}", kind.span, "unknown block", helps=helps or (f"there are {_listing(known)}",), fixes=fixes)
+    return Diagnostic(
+        "E0406",
+        f"there is no block `{kind.text}` {inside}",
+        kind.span,
+        "unknown block",
+        helps=helps or (f"there are {_listing(known)}",),
+        fixes=fixes,
+    )
 
 
 def wrong_parent(span: Span, kind: str, value: Val) -> Diagnostic:
@@ -449,12 +630,19 @@ def wrong_parent(span: Span, kind: str, value: Val) -> Diagnostic:
 def engine_without_parent(name: ast.Name, engines: Sequence[str]) -> Diagnostic:
     """E0408."""
     first = engines[0] if engines else "llama_cpp"
-    return Diagnostic("E0408", f"engine `{name.text}` does not say which engine it configures", name.span, helps=(f"write `engine {name.text} extends {first} {{ … }}`",))
+    return Diagnostic(
+        "E0408",
+        f"engine `{name.text}` does not say which engine it configures",
+        name.span,
+        helps=(f"write `engine {name.text} extends {first} {{ … }}`",),
+    )
 
 
 def target_is_fixed(name: ast.Name, device: str) -> Diagnostic:
     """E0409."""
-    return Diagnostic("E0409", f"the target of `{device}` cannot be changed in braces", name.span, helps=("declare another device",))
+    return Diagnostic(
+        "E0409", f"the target of `{device}` cannot be changed in braces", name.span, helps=("declare another device",)
+    )
 
 
 def reserved(span: Span, what: str, why: str) -> Diagnostic:
@@ -464,7 +652,9 @@ def reserved(span: Span, what: str, why: str) -> Diagnostic:
 
 def unnamed_declaration(block: ast.Block) -> Diagnostic:
     """E0411."""
-    return Diagnostic("E0411", f"{_an(block.kind.text)} needs a name", block.head, helps=(f"write `{block.kind.text} NAME {{ … }}`",))
+    return Diagnostic(
+        "E0411", f"{_an(block.kind.text)} needs a name", block.head, helps=(f"write `{block.kind.text} NAME {{ … }}`",)
+    )
 
 
 def named_section(block: ast.Block) -> Diagnostic:
@@ -475,31 +665,64 @@ def named_section(block: ast.Block) -> Diagnostic:
 
 def missing_role(block: ast.Block, role: str) -> Diagnostic:
     """E0413."""
-    example = {"model": "model = tiny", "engine": "engine = llama_cpp", "device": "device = local",
-               "workload": "workload = generate(prompt = 512, output = 128)"}[role]  # fmt: skip
+    example = {
+        "model": "model = tiny",
+        "engine": "engine = llama_cpp",
+        "device": "device = local",
+        "workload": "workload = generate(prompt = 512, output = 128)",
+    }[role]
     name = block.name.text if block.name else ""
-    return Diagnostic("E0413", f"bench `{name}` says nothing about the {role}", block.head, f"no `{role}`", helps=(f"add `{example}`, or `{role} in [ … ]` in its matrix",))
+    return Diagnostic(
+        "E0413",
+        f"bench `{name}` says nothing about the {role}",
+        block.head,
+        f"no `{role}`",
+        helps=(f"add `{example}`, or `{role} in [ … ]` in its matrix",),
+    )
 
 
 def several_benches(name: ast.Name, first: Span) -> Diagnostic:
     """E0414."""
-    return Diagnostic("E0414", "a file holds one bench", name.span, "a second one", (Label(first, "the first one"),), helps=("move it into a file of its own; what both need can be used with `use`",))
+    return Diagnostic(
+        "E0414",
+        "a file holds one bench",
+        name.span,
+        "a second one",
+        (Label(first, "the first one"),),
+        helps=("move it into a file of its own; what both need can be used with `use`",),
+    )
 
 
 def workload_prompt(span: Span, name: str, both: bool) -> Diagnostic:
     """E0415."""
-    message = f"workload `{name}` has both `prompt` and `prompts`" if both else f"workload `{name}` has neither `prompt` nor `prompts`"
-    return Diagnostic("E0415", message, span, helps=("`prompt = 512` sends random tokens, `prompts = [ … ]` sends texts",))
+    message = (
+        f"workload `{name}` has both `prompt` and `prompts`"
+        if both
+        else f"workload `{name}` has neither `prompt` nor `prompts`"
+    )
+    return Diagnostic(
+        "E0415", message, span, helps=("`prompt = 512` sends random tokens, `prompts = [ … ]` sends texts",)
+    )
 
 
 def not_for_random(span: Span, name: str, key: str) -> Diagnostic:
     """E0416."""
-    return Diagnostic("E0416", f"workload `{name}` sends random tokens, which have no `{key}`", span, helps=("it goes with `prompts`",))
+    return Diagnostic(
+        "E0416",
+        f"workload `{name}` sends random tokens, which have no `{key}`",
+        span,
+        helps=("it goes with `prompts`",),
+    )
 
 
 def no_bench(span: Span) -> Diagnostic:
     """E0417."""
-    return Diagnostic("E0417", "this file declares no bench", span, helps=("it can be used by others; `compile` needs a `bench NAME { … }`",))
+    return Diagnostic(
+        "E0417",
+        "this file declares no bench",
+        span,
+        helps=("it can be used by others; `compile` needs a `bench NAME { … }`",),
+    )
 
 
 # ---------------------------------------------------------------- 05xx matrix
@@ -507,7 +730,14 @@ def no_bench(span: Span) -> Diagnostic:
 
 def duplicate_axis(name: ast.Name, first: Span) -> Diagnostic:
     """E0501."""
-    return Diagnostic("E0501", f"the axis `{name.text}` is opened twice", name.span, "again", (Label(first, "first opened here"),), helps=("put all values into one list",))
+    return Diagnostic(
+        "E0501",
+        f"the axis `{name.text}` is opened twice",
+        name.span,
+        "again",
+        (Label(first, "first opened here"),),
+        helps=("put all values into one list",),
+    )
 
 
 def empty_axis(span: Span, name: str) -> Diagnostic:
@@ -517,44 +747,84 @@ def empty_axis(span: Span, name: str) -> Diagnostic:
 
 def duplicate_value(span: Span, name: str, value: str) -> Diagnostic:
     """E0503."""
-    return Diagnostic("E0503", f"the axis `{name}` holds `{value}` twice", span, "twice", helps=("each cell is measured `repeat` times; a value stands once",))
+    return Diagnostic(
+        "E0503",
+        f"the axis `{name}` holds `{value}` twice",
+        span,
+        "twice",
+        helps=("each cell is measured `repeat` times; a value stands once",),
+    )
 
 
 def axis_is_column(name: ast.Name) -> Diagnostic:
     """E0504."""
-    return Diagnostic("E0504", f"`{name.text}` is a column of `results` and cannot be an axis", name.span, helps=("choose another name",))
+    return Diagnostic(
+        "E0504",
+        f"`{name.text}` is a column of `results` and cannot be an axis",
+        name.span,
+        helps=("choose another name",),
+    )
 
 
 def unbound_axis(span: Span, name: str, near: Sequence[str]) -> Diagnostic:
     """E0505."""
     helps, fixes = _near(name, near, span)
     return Diagnostic(
-        "E0505", f"nothing reads the axis `{name}`, and no workload, engine or device here has a parameter of that name",
-        span, "has no effect", helps=helps or ("read it in a later axis: `engine in [llama_cpp { threads = n }]`",), fixes=fixes,
-    )  # fmt: skip
+        "E0505",
+        f"nothing reads the axis `{name}`, and no workload, engine or device here has such a parameter",
+        span,
+        "has no effect",
+        helps=helps or ("read it in a later axis: `engine in [llama_cpp { threads = n }]`",),
+        fixes=fixes,
+    )
 
 
 def ambiguous_axis(span: Span, name: str, roles: Sequence[str]) -> Diagnostic:
     """E0506."""
-    return Diagnostic("E0506", f"`{name}` is a parameter of the {' and of the '.join(roles)}", span, "which one?", helps=(f"say it: `{roles[0]} in [x {{ {name} = {name} }}]`",))
+    return Diagnostic(
+        "E0506",
+        f"`{name}` is a parameter of the {' and of the '.join(roles)}",
+        span,
+        "which one?",
+        helps=(f"say it: `{roles[0]} in [x {{ {name} = {name} }}]`",),
+    )
 
 
 def already_set(span: Span, name: str, role: str, value: str, where: Span | None) -> Diagnostic:
     """E0507."""
     labels = (Label(where, "set here"),) if where else ()
-    return Diagnostic("E0507", f"{role} `{value}` already sets `{name}`", span, "this axis sets it too", labels, helps=("remove one of the two",))
+    return Diagnostic(
+        "E0507",
+        f"{role} `{value}` already sets `{name}`",
+        span,
+        "this axis sets it too",
+        labels,
+        helps=("remove one of the two",),
+    )
 
 
 def no_effect_exclude(span: Span, always: bool) -> Diagnostic:
     """W0508."""
     if always:
         return Diagnostic("W0508", "this clause excludes every cell", span, "always true")
-    return Diagnostic("W0508", "this clause matches no cell", span, "never true", helps=("remove it, or check the names and numbers in it",))
+    return Diagnostic(
+        "W0508",
+        "this clause matches no cell",
+        span,
+        "never true",
+        helps=("remove it, or check the names and numbers in it",),
+    )
 
 
 def unknown_truth(span: Span, why: str) -> Diagnostic:
     """W0509."""
-    return Diagnostic("W0509", "whether this clause holds is not known before the run; its cells are kept", span, "not known", helps=(why,))
+    return Diagnostic(
+        "W0509",
+        "whether this clause holds is not known before the run; its cells are kept",
+        span,
+        "not known",
+        helps=(why,),
+    )
 
 
 def no_cells(span: Span) -> Diagnostic:
@@ -564,7 +834,12 @@ def no_cells(span: Span) -> Diagnostic:
 
 def too_many_cells(span: Span, count: int, limit: int) -> Diagnostic:
     """E0511."""
-    return Diagnostic("E0511", f"the matrix has {count:,} cells; at most {limit:,} can be planned", span, helps=("take a designed fraction: `sample 1000 seed 1` or `pairwise`, of fewer values",))
+    return Diagnostic(
+        "E0511",
+        f"the matrix has {count:,} cells; at most {limit:,} can be planned",
+        span,
+        helps=("take a designed fraction: `sample 1000 seed 1` or `pairwise`, of fewer values",),
+    )
 
 
 def zip_lengths(span: Span, lengths: Sequence[tuple[str, int]]) -> Diagnostic:
@@ -576,7 +851,14 @@ def zip_lengths(span: Span, lengths: Sequence[tuple[str, int]]) -> Diagnostic:
 def include_unknown_axis(name: ast.Name, axes: Sequence[str]) -> Diagnostic:
     """E0513."""
     helps, fixes = _near(name.text, axes, name.span)
-    return Diagnostic("E0513", f"the matrix has no axis `{name.text}`", name.span, "unknown axis", helps=helps or (f"it has {_listing(axes)}",), fixes=fixes)
+    return Diagnostic(
+        "E0513",
+        f"the matrix has no axis `{name.text}`",
+        name.span,
+        "unknown axis",
+        helps=helps or (f"it has {_listing(axes)}",),
+        fixes=fixes,
+    )
 
 
 def duplicate_cells(span: Span, count: int) -> Diagnostic:
@@ -588,43 +870,79 @@ def duplicate_cells(span: Span, count: int) -> Diagnostic:
 def two_declarations(span: Span, kind: str, name: str, first: Span | None, second: Span | None) -> Diagnostic:
     """E0515."""
     labels = tuple(Label(s, "one of them") for s in (first, second) if s is not None)
-    return Diagnostic("E0515", f"two {kind}s of this bench are called `{name}`", span, labels=labels, helps=("results could not tell them apart; rename one",))
+    return Diagnostic(
+        "E0515",
+        f"two {kind}s of this bench are called `{name}`",
+        span,
+        labels=labels,
+        helps=("results could not tell them apart; rename one",),
+    )
 
 
 def axis_not_list(span: Span, name: str, found: str) -> Diagnostic:
     """E0516."""
-    return Diagnostic("E0516", f"`{name} in …` takes a list, found {found}", span, "not a list", helps=(f"write `{name} in [{span.text}]`, or `{name} = {span.text}` outside the matrix",) if len(span.text) < 60 else ())
+    return Diagnostic(
+        "E0516",
+        f"`{name} in …` takes a list, found {found}",
+        span,
+        "not a list",
+        helps=(f"write `{name} in [{span.text}]`, or `{name} = {span.text}` outside the matrix",)
+        if len(span.text) < 60
+        else (),
+    )
 
 
 def assignment_in_matrix(attr: ast.Attr) -> Diagnostic:
     """E0517."""
     key = attr.name.text
-    return Diagnostic("E0517", "inside `matrix`, an axis is opened with `in`", attr.span, helps=(f"write `{key} in [{attr.value.span.text}]`, or move `{key} = …` out of the matrix",))
+    return Diagnostic(
+        "E0517",
+        "inside `matrix`, an axis is opened with `in`",
+        attr.span,
+        helps=(f"write `{key} in [{attr.value.span.text}]`, or move `{key} = …` out of the matrix",),
+    )
 
 
 def axis_outside_matrix(axis: ast.Axis) -> Diagnostic:
     """E0518."""
-    return Diagnostic("E0518", "an axis is opened inside `matrix { … }`", axis.span, helps=(f"outside it, `{axis.name.text} = value` is an axis of one",))
+    return Diagnostic(
+        "E0518",
+        "an axis is opened inside `matrix { … }`",
+        axis.span,
+        helps=(f"outside it, `{axis.name.text} = value` is an axis of one",),
+    )
 
 
 def quant_unknown_source(span: Span, model: str) -> Diagnostic:
     """W0519."""
-    return Diagnostic("W0519", f"the weights of `{model}` are not pinned", span, "may change", helps=("give `rev = \"commit\"`",))
+    return Diagnostic(
+        "W0519", f"the weights of `{model}` are not pinned", span, "may change", helps=('give `rev = "commit"`',)
+    )
 
 
 def sample_too_large(span: Span, size: int, cells: int) -> Diagnostic:
     """W0520."""
-    return Diagnostic("W0520", f"the sample of {size} is not smaller than the {cells} cells there are", span, "no effect")
+    return Diagnostic(
+        "W0520", f"the sample of {size} is not smaller than the {cells} cells there are", span, "no effect"
+    )
 
 
 def two_designs(span: Span, first: Span) -> Diagnostic:
     """E0521."""
-    return Diagnostic("E0521", "a matrix takes one designed fraction", span, "a second one", (Label(first, "the first one"),))
+    return Diagnostic(
+        "E0521", "a matrix takes one designed fraction", span, "a second one", (Label(first, "the first one"),)
+    )
 
 
 def overlapping_axis(name: ast.Name, axis: Span | None) -> Diagnostic:
     """E0522."""
-    return Diagnostic("E0522", f"`{name.text}` cannot be an axis: it is declared already", name.span, "hides it", (Label(axis, "declared here"),) if axis else ())
+    return Diagnostic(
+        "E0522",
+        f"`{name.text}` cannot be an axis: it is declared already",
+        name.span,
+        "hides it",
+        (Label(axis, "declared here"),) if axis else (),
+    )
 
 
 # ---------------------------------------------------------------- 06xx capabilities and sizes
@@ -632,42 +950,79 @@ def overlapping_axis(name: ast.Name, axis: Span | None) -> Diagnostic:
 
 def quant_not_run(span: Span, engine: str, quant: str, known: Sequence[str]) -> Diagnostic:
     """E0601."""
-    return Diagnostic("E0601", f"engine `{engine}` cannot run {quant}", span, "no kernel for it", helps=(f"it runs {_listing(known, 30)}", f'or `exclude where engine == {engine} and quant == {quant}`'))
+    return Diagnostic(
+        "E0601",
+        f"engine `{engine}` cannot run {quant}",
+        span,
+        "no kernel for it",
+        helps=(f"it runs {_listing(known, 30)}", f"or `exclude where engine == {engine} and quant == {quant}`"),
+    )
 
 
 def engine_not_on_target(span: Span, engine: str, target: str, targets: Sequence[str]) -> Diagnostic:
     """E0602."""
-    return Diagnostic("E0602", f"engine `{engine}` does not run on `{target}`", span, helps=(f"it runs on {_listing(targets)}",))
+    return Diagnostic(
+        "E0602", f"engine `{engine}` does not run on `{target}`", span, helps=(f"it runs on {_listing(targets)}",)
+    )
 
 
 def metric_not_delivered(span: Span, metric: str, device: str, target: str, able: Sequence[str]) -> Diagnostic:
     """E0603."""
     helps = (f"targets that can: {_listing(able)}",) if able else ("no installed target can",)
-    return Diagnostic("E0603", f"`{metric}` cannot be measured on `{device}` (target `{target}`)", span, "not delivered",
-                      helps=(*helps, f"`measure? {metric}` takes it where it can be had"))  # fmt: skip
+    return Diagnostic(
+        "E0603",
+        f"`{metric}` cannot be measured on `{device}` (target `{target}`)",
+        span,
+        "not delivered",
+        helps=(*helps, f"`measure? {metric}` takes it where it can be had"),
+    )
 
 
 def condition_not_settable(span: Span, condition: str, device: str, target: str, able: Sequence[str]) -> Diagnostic:
     """E0604."""
     helps = (f"targets that can: {_listing(able)}",) if able else ()
-    return Diagnostic("E0604", f"`{condition}` cannot be set on `{device}` (target `{target}`)", span, "not settable",
-                      helps=(*helps, f"`{condition}? = …` sets it where it can be set"))  # fmt: skip
+    return Diagnostic(
+        "E0604",
+        f"`{condition}` cannot be set on `{device}` (target `{target}`)",
+        span,
+        "not settable",
+        helps=(*helps, f"`{condition}? = …` sets it where it can be set"),
+    )
 
 
-def context_too_small(span: Span, model: str, context: int, workload: str, need: int, detail: str) -> Diagnostic:
+def context_too_small(  # noqa: PLR0917 - the facts of one sentence
+    span: Span, model: str, context: int, workload: str, need: int, detail: str
+) -> Diagnostic:
     """E0605."""
-    return Diagnostic("E0605", f"workload `{workload}` needs {need} tokens of context; `{model}` has {context}", span, detail, helps=("shorten the prompt or the output, or exclude the combination",), facts=(("need", need), ("context", context)))
+    return Diagnostic(
+        "E0605",
+        f"workload `{workload}` needs {need} tokens of context; `{model}` has {context}",
+        span,
+        detail,
+        helps=("shorten the prompt or the output, or exclude the combination",),
+        facts=(("need", need), ("context", context)),
+    )
 
 
-def ram_too_small(span: Span, model: str, quant: str, size: str, device: str, ram: str) -> Diagnostic:
+def ram_too_small(  # noqa: PLR0917 - the facts of one sentence
+    span: Span, model: str, quant: str, size: str, device: str, ram: str
+) -> Diagnostic:
     """E0606."""
-    return Diagnostic("E0606", f"`{model}` in {quant} takes {size}; `{device}` has {ram} of RAM", span, "does not fit", helps=("`exclude where model.size(quant) > device.ram * 60%  because \"would not load\"`",))
+    return Diagnostic(
+        "E0606",
+        f"`{model}` in {quant} takes {size}; `{device}` has {ram} of RAM",
+        span,
+        "does not fit",
+        helps=('`exclude where model.size(quant) > device.ram * 60%  because "would not load"`',),
+    )
 
 
 def airplane_conflict(span: Span, conflict: Conflict, device: str, where: Span | None) -> Diagnostic:
     """E0607."""
     labels = (Label(where, "reached this way"),) if where else ()
-    return Diagnostic("E0607", f"`{conflict.condition} = {conflict.value}` cuts off `{device}`", span, conflict.message, labels)
+    return Diagnostic(
+        "E0607", f"`{conflict.condition} = {conflict.value}` cuts off `{device}`", span, conflict.message, labels
+    )
 
 
 def missing_model_file(span: Span, file: str, source: Span | None) -> Diagnostic:
@@ -679,22 +1034,38 @@ def missing_model_file(span: Span, file: str, source: Span | None) -> Diagnostic
 def unpinned(span: Span, model: str, source: Span | None) -> Diagnostic:
     """W0609."""
     labels = (Label(source, "its source"),) if source else ()
-    return Diagnostic("W0609", f"the source of `{model}` is not pinned to a revision", span, "may change", labels, helps=('add `rev = "commit"`; `compile --locked` refuses it',))
+    return Diagnostic(
+        "W0609",
+        f"the source of `{model}` is not pinned to a revision",
+        span,
+        "may change",
+        labels,
+        helps=('add `rev = "commit"`; `compile --locked` refuses it',),
+    )
 
 
 def storage_too_small(span: Span, device: str, need: str, storage: str) -> Diagnostic:
     """E0610."""
-    return Diagnostic("E0610", f"the models for `{device}` take {need}; it has {storage} for them", span, "does not fit")
+    return Diagnostic(
+        "E0610", f"the models for `{device}` take {need}; it has {storage} for them", span, "does not fit"
+    )
 
 
 def meter_too_slow(span: Span, meter: str, interval: str, window: str) -> Diagnostic:
     """W0611."""
-    return Diagnostic("W0611", f"meter `{meter}` reads every {interval}; 30 readings do not fit into a window of {window}", span, "no energy will be reported")
+    return Diagnostic(
+        "W0611",
+        f"meter `{meter}` reads every {interval}; 30 readings do not fit into a window of {window}",
+        span,
+        "no energy will be reported",
+    )
 
 
 def meter_not_on_target(span: Span, meter: str, target: str, targets: Sequence[str]) -> Diagnostic:
     """E0612."""
-    return Diagnostic("E0612", f"meter `{meter}` cannot be used with `{target}`", span, helps=(f"it goes with {_listing(targets)}",))
+    return Diagnostic(
+        "E0612", f"meter `{meter}` cannot be used with `{target}`", span, helps=(f"it goes with {_listing(targets)}",)
+    )
 
 
 # ---------------------------------------------------------------- 07xx measure, expect, warn
@@ -703,23 +1074,45 @@ def meter_not_on_target(span: Span, meter: str, target: str, targets: Sequence[s
 def unknown_metric(name: ast.Name, known: Sequence[str]) -> Diagnostic:
     """E0701."""
     helps, fixes = _near(name.text, known, name.span)
-    return Diagnostic("E0701", f"there is no metric `{name.text}`", name.span, "unknown metric", helps=helps or (f"there are {_listing(known, 40)}",), fixes=fixes)
+    return Diagnostic(
+        "E0701",
+        f"there is no metric `{name.text}`",
+        name.span,
+        "unknown metric",
+        helps=helps or (f"there are {_listing(known, 40)}",),
+        fixes=fixes,
+    )
 
 
 def unmeasured(name: ast.Name, measured: Sequence[str]) -> Diagnostic:
     """E0702."""
-    return Diagnostic("E0702", f"`{name.text}` is not measured", name.span, "not measured", helps=(f"add it to `measure` (measured: {_listing(measured)})",))
+    return Diagnostic(
+        "E0702",
+        f"`{name.text}` is not measured",
+        name.span,
+        "not measured",
+        helps=(f"add it to `measure` (measured: {_listing(measured)})",),
+    )
 
 
 def needs_aggregate(name: ast.Name) -> Diagnostic:
     """E0703."""
     fix = f"median({name.text})"
-    return Diagnostic("E0703", f"`{name.text}` has many values; a claim is about one number", name.span, "of which launch?", helps=(f"write `{fix}`, or mean, min, max, p50, p95, p99, cv",), fixes=(Fix(f"write `{fix}`", (Edit(name.span, fix),)),))
+    return Diagnostic(
+        "E0703",
+        f"`{name.text}` has many values; a claim is about one number",
+        name.span,
+        "of which launch?",
+        helps=(f"write `{fix}`, or mean, min, max, p50, p95, p99, cv",),
+        fixes=(Fix(f"write `{fix}`", (Edit(name.span, fix),)),),
+    )
 
 
 def claim_units(expr: ast.Binary, left: str, right: str) -> Diagnostic:
     """E0704."""
-    return Diagnostic("E0704", f"{left} cannot be compared with {right}", expr.right.span, right, (Label(expr.left.span, left),))
+    return Diagnostic(
+        "E0704", f"{left} cannot be compared with {right}", expr.right.span, right, (Label(expr.left.span, left),)
+    )
 
 
 def claim_needs_unit(span: Span, dimension: Dimension, value: Decimal) -> Diagnostic:
@@ -729,13 +1122,21 @@ def claim_needs_unit(span: Span, dimension: Dimension, value: Decimal) -> Diagno
 
 def not_a_claim(span: Span) -> Diagnostic:
     """E0705."""
-    return Diagnostic("E0705", "a claim compares something: it holds or fails", span, "nothing is compared", helps=("such as `median(decode_rate) >= 12tok/s`",))
+    return Diagnostic(
+        "E0705",
+        "a claim compares something: it holds or fails",
+        span,
+        "nothing is compared",
+        helps=("such as `median(decode_rate) >= 12tok/s`",),
+    )
 
 
 def bad_aggregate(span: Span, name: str, known: Sequence[str]) -> Diagnostic:
     """E0706."""
     helps, fixes = _near(name, known, span)
-    return Diagnostic("E0706", f"`{name}` is not an aggregate", span, helps=helps or (f"there are {_listing(known)}",), fixes=fixes)
+    return Diagnostic(
+        "E0706", f"`{name}` is not an aggregate", span, helps=helps or (f"there are {_listing(known)}",), fixes=fixes
+    )
 
 
 def aggregate_argument(span: Span, name: str) -> Diagnostic:
@@ -746,17 +1147,35 @@ def aggregate_argument(span: Span, name: str) -> Diagnostic:
 def per_not_axis(name: ast.Name, axes: Sequence[str]) -> Diagnostic:
     """E0708."""
     helps, fixes = _near(name.text, axes, name.span)
-    return Diagnostic("E0708", f"`per` groups by axes, and `{name.text}` is none of this bench", name.span, "not an axis", helps=helps or (f"there are {_listing(axes)}",), fixes=fixes)
+    return Diagnostic(
+        "E0708",
+        f"`per` groups by axes, and `{name.text}` is none of this bench",
+        name.span,
+        "not an axis",
+        helps=helps or (f"there are {_listing(axes)}",),
+        fixes=fixes,
+    )
 
 
 def few_values(span: Span, function: str, count: int) -> Diagnostic:
     """W0709."""
-    return Diagnostic("W0709", f"`{function}` over {count} values is little more than their maximum", span, "few values", helps=("raise `repeat` to 20 or more",))
+    return Diagnostic(
+        "W0709",
+        f"`{function}` over {count} values is little more than their maximum",
+        span,
+        "few values",
+        helps=("raise `repeat` to 20 or more",),
+    )
 
 
 def bad_baseline(span: Span, why: str) -> Diagnostic:
     """E0710."""
-    return Diagnostic("E0710", f"`baseline` {why}", span, helps=("write `baseline(decode_rate, quant = F16)`: the same cell with an axis replaced",))
+    return Diagnostic(
+        "E0710",
+        f"`baseline` {why}",
+        span,
+        helps=("write `baseline(decode_rate, quant = F16)`: the same cell with an axis replaced",),
+    )
 
 
 def repeated_metric(name: ast.Name, first: Span) -> Diagnostic:
@@ -789,20 +1208,32 @@ def repeated_per(name: ast.Name) -> Diagnostic:
 
 def timeout_too_short(span: Span, timeout: str, need: str, workload: str) -> Diagnostic:
     """E0801."""
-    return Diagnostic("E0801", f"the time-out of {timeout} is shorter than the pauses and durations of `{workload}` ({need})", span, "cannot be met", helps=(f"one launch takes more than {need}: warm-up passes and the measured one",))
+    return Diagnostic(
+        "E0801",
+        f"the time-out of {timeout} is shorter than the pauses and durations of `{workload}` ({need})",
+        span,
+        "cannot be met",
+        helps=(f"one launch takes more than {need}: warm-up passes and the measured one",),
+    )
 
 
 def isolation_needs_sequential(span: Span) -> Diagnostic:
     """E0802."""
-    return Diagnostic("E0802", "`isolation = cell` needs `order = sequential`", span, helps=("one process per cell runs its repetitions one after the other",))
+    return Diagnostic(
+        "E0802",
+        "`isolation = cell` needs `order = sequential`",
+        span,
+        helps=("one process per cell runs its repetitions one after the other",),
+    )
 
 
 def gate_order(span: Span) -> Diagnostic:
     """E0803."""
-    return Diagnostic("E0803", "`start_below` is not below `abort_above`", span, helps=("a launch would start too hot",))
+    return Diagnostic(
+        "E0803", "`start_below` is not below `abort_above`", span, helps=("a launch would start too hot",)
+    )
 
 
 def no_gate_sensor(span: Span, device: str, target: str) -> Diagnostic:
     """E0804."""
     return Diagnostic("E0804", f"target `{target}` of `{device}` has no temperature to wait for", span)
-

@@ -1,8 +1,8 @@
 """Where each value of a plan comes from.
 
-In: attributes, axes and entities as they are checked. Out: `ir.Origin`s: a path, the value's text, and the chain of places
-that set it, last setter first; or the rule of a default. Guarantee: places name files as the spec's project does, so
-that they read the same on every machine.
+In: attributes, axes and entities as they are checked. Out: `ir.Origin`s: a path, the value's text, and the chain of
+places that set it, last setter first; or the rule of a default. Guarantee: places name files as the spec's project
+does, so that they read the same on every machine.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ POINTS = _dimension("difference of ratios", "a", "pp", pp="1")
 DIMENSIONS = {
     d.base: d
     for d in (
-        DURATION, SIZE, TEMPERATURE, DIFFERENCE, POWER, ENERGY, CHARGE, FREQUENCY, TOKENS, RATE, PER_TOKEN, RATIO, POINTS,
+        DURATION, SIZE, TEMPERATURE, DIFFERENCE, POWER, ENERGY, CHARGE, FREQUENCY, TOKENS, RATE, PER_TOKEN, RATIO,
+        POINTS,
     )
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What expressions evaluate to, and how values are written.
 
 In: nothing. Out: the runtime values of the evaluator (`bool`, `int`, `Decimal`, `str`, `Qty`, tuples and ranges, `Rec`,
-`Ent`, `Word`, `Hidden`, and the two non-values `UNKNOWN…` and `POISON`), their canonical texts, and their form in the IR.
+`Ent`, `Word`, and the two non-values `Hidden` and `POISON`), their canonical texts, and their form in the IR.
 Guarantee: equal values have equal canonical texts, independent of hash seeds and of where they were written.
 """
 
@@ -113,7 +113,9 @@ def text(value: Val) -> str:
             return "unknown"
         case Rec():
             if "kind" in value.fields:
-                rest = {k: v for k, v in value.fields.items() if k != "kind" and v is not None and not isinstance(v, Folder)}
+                rest = {
+                    k: v for k, v in value.fields.items() if k != "kind" and v is not None and not isinstance(v, Folder)
+                }
                 return f"{value.fields['kind']}({', '.join(f'{k} = {text(v)}' for k, v in sorted(rest.items()))})"
             return "{ " + ", ".join(f"{k} = {text(v)}" for k, v in value.fields.items()) + " }"
         case Poison():
@@ -189,7 +191,8 @@ def same(left: Val, right: Val) -> bool:
     if isinstance(left, int | Decimal) and isinstance(right, int | Decimal):
         return left == right
     if is_list(left) and is_list(right):
-        assert isinstance(left, Sequence) and isinstance(right, Sequence)  # noqa: S101 - is_list said so
+        assert isinstance(left, Sequence)  # noqa: S101 - is_list said so
+        assert isinstance(right, Sequence)  # noqa: S101 - is_list said so
         return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
     if isinstance(left, Rec) and isinstance(right, Rec):
         return text(left) == text(right)

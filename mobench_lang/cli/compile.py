@@ -12,7 +12,14 @@ from mobench_lang.cli.failing import Failure
 
 @click.command("compile")
 @click.argument("paths", nargs=-1, metavar="[SPEC]…")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build"), show_default=True, help="Build folder; with several specs, a folder of them.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("build"),
+    show_default=True,
+    help="Build folder; with several specs, a folder of them.",
+)
 @click.option("--locked", is_flag=True, help="Missing files and unpinned sources are errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was compiled as JSON.")
 def command(paths: tuple[str, ...], output: Path, locked: bool, as_json: bool) -> None:
@@ -37,9 +44,12 @@ def command(paths: tuple[str, ...], output: Path, locked: bool, as_json: bool) -
         except BuildFolderError as error:
             raise Failure(str(error)) from error
         skipped = sum(s.count for s in plan.skipped)
-        done.append({"folder": str(folder), "bench": plan.bench, "cells": plan.cells, "skipped": skipped, "digest": plan.digest})
+        done.append(
+            {"folder": str(folder), "bench": plan.bench, "cells": plan.cells, "skipped": skipped, "digest": plan.digest}
+        )
         if not as_json:
             left_out = f", {skipped:,} skipped" if skipped else ""
-            click.echo(f"{folder}: {plan.bench}, {plan.cells:,} {'cell' if plan.cells == 1 else 'cells'}{left_out}, {plan.digest[:19]}")
+            cells = f"{plan.cells:,} {'cell' if plan.cells == 1 else 'cells'}"
+            click.echo(f"{folder}: {plan.bench}, {cells}{left_out}, {plan.digest[:19]}")
     if as_json:
         click.echo(json.dumps(done, ensure_ascii=False, indent=1))

@@ -20,15 +20,27 @@ INTERRUPTED = 130
 
 @click.command("exec")
 @click.argument("what", required=False, metavar="[BUILD|SPEC]")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs.")
-@click.option("--db", type=click.Path(path_type=Path), default=Path("mobench.duckdb"), show_default=True, help="Database.")
-@click.option("--device", "devices", multiple=True, metavar="NAME=ADDRESS", help="Use another physical device under a name.")
-@click.option("--only", "condition", metavar="EXPR", help="Measure some cells: \"quant == Q8_0 and engine.threads > 2\".")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
+)
+@click.option(
+    "--db", type=click.Path(path_type=Path), default=Path("mobench.duckdb"), show_default=True, help="Database."
+)
+@click.option(
+    "--device", "devices", multiple=True, metavar="NAME=ADDRESS", help="Use another physical device under a name."
+)
+@click.option("--only", "condition", metavar="EXPR", help='Measure some cells: "quant == Q8_0 and engine.threads > 2".')
 @click.option("--retry-failed", is_flag=True, help="Measure failed trials again.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Keep a note with the run.")
 @click.option("--fresh", is_flag=True, help="Begin a new run instead of going on with the last one.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
-@click.option("--gate", type=click.Choice(["expect", "strict", "off"]), default="expect", show_default=True, help="What makes the exit status 1: a failed `expect`, also an inconclusive one, or nothing.")
+@click.option(
+    "--gate",
+    type=click.Choice(["expect", "strict", "off"]),
+    default="expect",
+    show_default=True,
+    help="What makes the exit status 1: a failed `expect`, also an inconclusive one, or nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(  # noqa: PLR0917 - click passes options by name
     what: str | None, runs: Path, db: Path, devices: tuple[str, ...], condition: str | None, retry_failed: bool,
@@ -36,8 +48,8 @@ def command(  # noqa: PLR0917 - click passes options by name
 ) -> None:  # fmt: skip
     """Run a build, or resume it where it stopped; then load it into the database and judge it.
 
-    Without an argument: `build/`, or the one spec of this folder. Exit status: 0 fine, 1 an expectation fails, 2 the spec
-    or the usage is wrong, 3 a trial finally failed, 4 the store failed, 130 interrupted.
+    Without an argument: `build/`, or the one spec of this folder. Exit status: 0 fine, 1 an expectation fails, 2 the
+    spec or the usage is wrong, 3 a trial finally failed, 4 the store failed, 130 interrupted.
     """
     from mobench_lang.cli.progress import showing
     from mobench_lang.digests import user_cache
@@ -128,7 +140,8 @@ def _store(db: Path, result: RunResult) -> list[Verdict]:
             return judge(connection, result.run_id)
     except Failure as failure:
         raise StoreFailure(
-            f"{failure.message}\nthe run is whole in {result.folder}; `mobench load {result.run_id}` loads it when this is mended"
+            f"{failure.message}\nthe run is whole in {result.folder}; "
+            f"`mobench load {result.run_id}` loads it when this is mended"
         ) from failure
 
 
@@ -155,7 +168,7 @@ def _say(result: RunResult, verdicts: list[Verdict], db: Path, as_json: bool) ->
         return
     if verdicts:
         click.echo(render(verdicts), nl=False)
-    click.echo(f"{result.run_id} is in {db}; ask it: mobench sql --db {db} \"from results\"")
+    click.echo(f'{result.run_id} is in {db}; ask it: mobench sql --db {db} "from results"')
 
 
 def _status(result: RunResult, verdicts: list[Verdict], gate: str) -> int:

@@ -37,7 +37,11 @@ def command(what: str, spec: str | None, as_json: bool) -> None:
         from mobench_lang.diagnostics import suggest
 
         close = suggest(what, [o.path for o in origins])
-        hint = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(o.path for o in origins[:12])} …"
+        hint = (
+            f"; did you mean {' or '.join(close)}?"
+            if close
+            else f"; there are {', '.join(o.path for o in origins[:12])} …"
+        )
         raise Failure(f"the plan has no value {what!r}{hint}")
     if as_json:
         click.echo(json.dumps([o.model_dump(mode="json") for o in found], ensure_ascii=False, indent=1))
@@ -52,9 +56,9 @@ def command(what: str, spec: str | None, as_json: bool) -> None:
 
 def _page(code: str) -> str:
     """The page of a code, from the documentation that is shipped."""
-    from mobench_lang.diagnostics import codes
-
     from importlib import resources
+
+    from mobench_lang.diagnostics import codes
 
     if code not in codes():
         raise Failure(f"there is no code {code}")

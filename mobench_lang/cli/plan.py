@@ -70,7 +70,10 @@ def _as_json(plan: Plan, shares: tuple[Estimate, ...]) -> dict[str, object]:
 
 def _print(plan: Plan, shares: tuple[Estimate, ...]) -> None:
     p = plan.protocol
-    click.echo(f"{plan.bench}: {plan.cells:,} cells × {p.repeat} {'repetition' if p.repeat == 1 else 'repetitions'}, {plan.digest[:19]}")
+    click.echo(
+        f"{plan.bench}: {plan.cells:,} cells × {p.repeat} {'repetition' if p.repeat == 1 else 'repetitions'}, "
+        f"{plan.digest[:19]}"
+    )
     for axis in plan.axes:
         shown = ", ".join(axis.labels[:6]) + (f", … ({len(axis.labels)})" if len(axis.labels) > 6 else "")
         click.echo(f"  {axis.name:<10} {shown}")
@@ -79,7 +82,11 @@ def _print(plan: Plan, shares: tuple[Estimate, ...]) -> None:
         click.echo(f"  skipped    {skip.count:,} where {skip.clause}{why}")
     click.echo(f"  measured   {', '.join(m.name + ('?' if m.optional else '') for m in plan.metrics)}")
     for share in shares:
-        size = "size not known before the weights are there" if share.bytes is None else f"{share.bytes / 1e6:,.1f} MB of weights"
+        size = (
+            "size not known before the weights are there"
+            if share.bytes is None
+            else f"{share.bytes / 1e6:,.1f} MB of weights"
+        )
         battery = ", off its charger" if share.on_battery else ""
         click.echo(
             f"  on {share.device}: {share.launches:,} launches, at least {_time(share.least_ns)} of declared pauses, "

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Literal, cast
 
 from mobench_lang.digests import sha256
 from mobench_lang.ir import Entity, Record
@@ -29,7 +30,7 @@ def locate(model: Entity, quant: str | None, folder: Path | None) -> Located:
     """The artefact of a model in a format; `folder` is where the relative paths of its source start."""
     source = model.get("source")
     assert isinstance(source, Record)  # noqa: S101 - the checker requires a source
-    kind = source.get("kind")
+    kind = cast(Literal["path", "bundled", "hf"], source.get("kind"))
     path = _file(source, folder)
     digest, size = (sha256(path), path.stat().st_size) if path is not None and path.is_file() else (None, None)
     requantize = model.get("requantize") is True

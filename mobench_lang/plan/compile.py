@@ -23,7 +23,12 @@ from mobench_lang.matrix import Count, Vector, expand
 from mobench_lang.plan.artifacts import Located, locate
 from mobench_lang.plan.digest import canonical_json, plan_digest
 from mobench_lang.plan.model import (
-    Plan, PlanAxis, PlanExpectation, PlanProtocol, PlanSetting, PlanSkip,
+    Plan,
+    PlanAxis,
+    PlanExpectation,
+    PlanProtocol,
+    PlanSetting,
+    PlanSkip,
 )  # fmt: skip
 
 BUILD_FILES = frozenset({"plan.json", "cells.jsonl", "origins.json", "places.json"})
@@ -54,7 +59,7 @@ def compile_bench(bench: Bench, out: Path, folders: Mapping[str, Path | None]) -
         raise BuildFolderError(f"cannot write beside {out}: {error.strerror}") from error
     try:
         scratch.chmod(0o777 & ~_umask())
-        plan, places = _write(bench, scratch, out, folders)
+        plan, _ = _write(bench, scratch, out, folders)
         _replace(scratch, out)
     except OSError as error:
         raise BuildFolderError(f"cannot write {out}: {error.strerror}; the build folder is as it was") from error
@@ -116,7 +121,9 @@ def _write(bench: Bench, folder: Path, out: Path, folders: Mapping[str, Path | N
     (folder / "origins.json").write_text(json.dumps(origins, ensure_ascii=False, indent=1) + "\n", "utf-8")
     places = _places(bench, identity, out)
     if places:
-        (folder / "places.json").write_text(json.dumps(places, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8")
+        (folder / "places.json").write_text(
+            json.dumps(places, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8"
+        )
     return plan, places
 
 
@@ -160,7 +167,9 @@ class Identity:
         """The id of a cell: 16 hex digits."""
         pair = (vector[self.model], None if self.quant is None else vector[self.quant])
         key = self._keys.get(pair) or self._artifact(pair)
-        return hashlib.sha256(self._common + key + b"".join(v[i] for v, i in zip(self._values, vector, strict=True))).hexdigest()[:16]
+        return hashlib.sha256(
+            self._common + key + b"".join(v[i] for v, i in zip(self._values, vector, strict=True))
+        ).hexdigest()[:16]
 
     def _artifact(self, pair: tuple[int, int | None]) -> bytes:
         model = self.bench.axes[self.model].values[pair[0]]
@@ -217,7 +226,9 @@ def _plan(bench: Bench, count: Count, identity: Identity, cells: str) -> Plan:
         conditions=tuple(PlanSetting(name=c.name, value=c.value, optional=c.optional) for c in bench.conditions),
         metrics=bench.metrics,
         expectations=tuple(
-            PlanExpectation(severity=e.severity, text=e.text, claim=e.claim, where=e.where, reads=e.reads, true=e.true, per=e.per)
+            PlanExpectation(
+                severity=e.severity, text=e.text, claim=e.claim, where=e.where, reads=e.reads, true=e.true, per=e.per
+            )
             for e in bench.expectations
         ),
         artifacts=tuple(x.artifact for x in identity.located()),
@@ -241,7 +252,13 @@ def _skipped(bench: Bench, count: Count) -> tuple[PlanSkip, ...]:
     ]
     if bench.design is not None:
         clause = "pairwise" if bench.design.kind == "pairwise" else f"sample {bench.design.size}"
-        found.append(PlanSkip(clause=f"{clause} seed {bench.design.seed}", because="not in the designed fraction", count=count.not_sampled))
+        found.append(
+            PlanSkip(
+                clause=f"{clause} seed {bench.design.seed}",
+                because="not in the designed fraction",
+                count=count.not_sampled,
+            )
+        )
     return tuple(found)
 
 
@@ -266,5 +283,3 @@ def _places(bench: Bench, identity: Identity, out: Path) -> dict[str, Any]:
             if known:
                 devices[value.name] = known
     return {k: v for k, v in (("files", files), ("devices", devices)) if v}
-
-

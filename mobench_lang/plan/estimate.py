@@ -60,7 +60,8 @@ def _share(plan: Plan, number: int, work: Counter[tuple[int, int]], pairs: set[t
         cells=cells,
         launches=launches,
         least_ns=declared + max(launches - 1, 0) * protocol.cooldown_ns,
-        most_ns=launches * (protocol.timeout_ns + protocol.gate_timeout_ns * _gated(plan)) + max(launches - 1, 0) * protocol.cooldown_ns,
+        most_ns=launches * (protocol.timeout_ns + protocol.gate_timeout_ns * _gated(plan))
+        + max(launches - 1, 0) * protocol.cooldown_ns,
         bytes=total,
         on_battery=charger == "off",
     )
