@@ -39,9 +39,3 @@ def store_errors() -> Iterator[None]:
         raise Failure(str(error)) from error
     except OSError as error:
         raise StoreFailure(str(error)) from error
-    except Exception as error:
-        import duckdb
-
-        if isinstance(error, duckdb.Error):
-            raise StoreFailure(f"the database failed: {str(error).strip().splitlines()[0]}") from error
-        raise

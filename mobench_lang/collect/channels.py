@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import gcd
 
 _PREFIXES = {"": (1, 1), "n": (1, 10**9), "u": (1, 10**6), "µ": (1, 10**6), "μ": (1, 10**6), "m": (1, 1000),
              "c": (1, 100), "d": (1, 10), "k": (1000, 1), "M": (10**6, 1), "G": (10**9, 1)}  # fmt: skip
@@ -24,7 +25,8 @@ _UNIT = re.compile(r"([nuµμmcdkMG]?)(" + "|".join(sorted(map(re.escape, _UNITS
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One column of samples: value in `unit` = raw × `times` / `over`; raw values are in `raw_unit`."""
+    """One column of samples: value in `unit` = raw × `times` / `over`; raw values are in `raw_unit`, and
+    begin anew at `wraps` if that is known."""
 
     name: str
     raw_unit: str
@@ -32,6 +34,7 @@ class Channel:
     unit: str
     times: int
     over: int
+    wraps: int | None = None
 
     @property
     def base(self) -> str:
@@ -48,4 +51,6 @@ def channel(name: str, unit: str, source: str) -> Channel:
         return Channel(name, unit, source, unit, 1, 1)
     times, over = _PREFIXES[found[1]]
     stored, factor, divisor = _UNITS[found[2]]
-    return Channel(name, unit, source, stored, times * factor, over * divisor)
+    times, over = times * factor, over * divisor
+    common = gcd(times, over)
+    return Channel(name, unit, source, stored, times // common, over // common)

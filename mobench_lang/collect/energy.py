@@ -105,30 +105,79 @@ def _method(channel: Channel) -> str:
     return f"{channel.source}: {how}"
 
 
-def _integrate(samples: Samples, column: int, spans: Sequence[tuple[int, int]]) -> Integral | str:
-    """The channel over the spans; a reason where it cannot be had."""
+def mean_of(samples: Samples, column: int, start: int, end: int) -> tuple[float | None, bool]:
+    """The mean of a gauge in a window. A window between two readings has the value of the line between them, and the
+    second result is True; without readings on both sides there is none."""
+    t, values = _read(samples, column)
+    inside = values[int(np.searchsorted(t, start, "left")) : int(np.searchsorted(t, end, "right"))]
+    if inside.size:
+        return float(inside.mean()), False
+    if t.size < 2 or start < t[0] or end > t[-1]:
+        return None, False
+    return float(np.interp([start, end], t, values).mean()), True
+
+
+def difference(samples: Samples, base: str, bounds: tuple[int, int]) -> float | None:
+    """How far a counter moved in a window, in the store's unit; None where it was not read around it."""
+    column = next((i for i, c in enumerate(samples.channels) if c.base == base), None)
+    if column is None:
+        return None
+    t, values = _read(samples, column)
+    if t.size < 2 or bounds[0] < t[0] or bounds[1] > t[-1]:
+        return None
+    ends = np.interp(list(bounds), t, values)
+    return float(ends[1] - ends[0])
+
+
+def mean_power(info: MetricInfo, samples: Samples, bounds: tuple[int, int], missing: MetricValue) -> MetricValue:
+    """Mean power of a pass from energy counters; `missing` where there are none."""
+    columns = [i for i in _columns(info, samples) if samples.channels[i].unit == "J"]
+    parts = [_integrate(samples, i, [bounds]) for i in columns]
+    if not parts:
+        return missing
+    bad = next((p for p in parts if isinstance(p, str)), None)
+    if bad is not None:
+        return MetricValue(info.name, None, info.unit, reason=bad)
+    seconds = (bounds[1] - bounds[0]) * 1e-9
+    good = [p for p in parts if isinstance(p, Integral)]
+    method = ", ".join(dict.fromkeys(_method(samples.channels[i]) for i in columns))
+    uncertainty = float(np.sqrt(sum(p.uncertainty**2 for p in good))) / seconds
+    return MetricValue(info.name, sum(p.value for p in good) / seconds, info.unit, f"{method} / time", uncertainty)
+
+
+def _read(samples: Samples, column: int) -> tuple[Ints, Floats]:
+    """Times and values of the readings of one channel; a counter that began anew goes on."""
     channel = samples.channels[column]
     read = samples.raw[:, column] != MISSING
-    t: Ints = samples.t[read]
-    values: Floats = samples.raw[read, column] * (channel.times / channel.over)
+    raw = samples.raw[read, column]
+    if channel.wraps and raw.size:
+        raw = raw + np.concatenate(([0], np.cumsum(np.diff(raw) < 0))) * channel.wraps
+    return samples.t[read], (raw * (channel.times / channel.over)).astype(np.float64)
+
+
+def _integrate(samples: Samples, column: int, spans: Sequence[tuple[int, int]]) -> Integral | str:
+    """The channel over the spans; a reason where it cannot be had."""
+    t, values = _read(samples, column)
     if t.size < 2 or any(start < t[0] or end > t[-1] for start, end in spans):
         return "window_not_covered"
-    counter = channel.unit in ("J", "mAh")
-    if channel.unit == "J" and np.any(np.diff(values) < 0):
+    unit = samples.channels[column].unit
+    if unit == "J" and np.any(np.diff(values) < 0):
         return "counter_went_back"
-    total = 0.0
-    for start, end in spans:
-        inside = slice(int(np.searchsorted(t, start, "right")), int(np.searchsorted(t, end, "left")))
-        at_edges = np.interp([start, end], t, values)
-        if counter:
-            total += float(at_edges[1] - at_edges[0])
-        else:
-            times = np.concatenate(([start], t[inside], [end])).astype(np.float64) * 1e-9
-            watts = np.concatenate(([at_edges[0]], values[inside], [at_edges[1]]))
-            total += float(np.sum((watts[1:] + watts[:-1]) / 2 * np.diff(times)))
+    total = sum(_over(t, values, span, gauge=unit == "W") for span in spans)
     updates = _updates(t, values, spans)
     # Each edge of a window lies somewhere between two updates of the source, so it is known to half an update.
-    return Integral(total, abs(total) / max(updates, 1) * np.sqrt(len(spans) / 2), updates)
+    return Integral(total, abs(total) / max(updates, 1) * float(np.sqrt(len(spans) / 2)), updates)
+
+
+def _over(t: Ints, values: Floats, span: tuple[int, int], *, gauge: bool) -> float:
+    """A counter's difference over a span, or the integral of a gauge over it by trapezoid, in value × s."""
+    at_edges = np.interp(list(span), t, values)
+    if not gauge:
+        return float(at_edges[1] - at_edges[0])
+    inside = slice(int(np.searchsorted(t, span[0], "right")), int(np.searchsorted(t, span[1], "left")))
+    times = np.concatenate(([span[0]], t[inside], [span[1]])).astype(np.float64) * 1e-9
+    level = np.concatenate(([at_edges[0]], values[inside], [at_edges[1]]))
+    return float(np.sum((level[1:] + level[:-1]) / 2 * np.diff(times)))
 
 
 def _updates(t: Ints, values: Floats, spans: Sequence[tuple[int, int]]) -> int:

@@ -15,7 +15,7 @@ from math import exp, fsum
 from statistics import fmean, median
 
 from mobench_lang.collect import energy, sustained
-from mobench_lang.collect.records import MISSING, MetricValue, Samples, Window
+from mobench_lang.collect.records import MetricValue, Samples, Window
 from mobench_lang.metrics import MetricInfo, metrics
 from mobench_lang.protocol import Memory, Request, Scored
 
@@ -31,9 +31,9 @@ ALWAYS = (
 
 @dataclass(frozen=True, slots=True)
 class PassData:
-    """What is known of one pass. `load` is the load of the launch where this trial carries it; `prompted` is False
-    where the workload has no prompt (it starts from the beginning-of-sequence token); `start` and `end` bound the
-    pass."""
+    """What is known of one pass, on a device with so many `cores`. `load` is the load of the launch where this
+    trial carries it; `prompted` is False where the workload has no prompt (it starts from the beginning-of-sequence
+    token); `start` and `end` bound the pass."""
 
     start: int
     end: int
@@ -45,6 +45,7 @@ class PassData:
     samples: Samples
     scores: Sequence[Scored]
     prompted: bool
+    cores: int | None = None
 
 
 def measure(data: PassData, wanted: Iterable[str]) -> tuple[MetricValue, ...]:
@@ -76,7 +77,8 @@ def _one(info: MetricInfo, data: PassData, found: Mapping[str, MetricValue]) -> 
     if info.name in energy.PER_TOKEN:
         return energy.per_token(info, data.samples, data.windows, data.requests, found)
     if info.kind == "sampled":
-        return _sampled(info, data)
+        sampled = _sampled(info, data)
+        return sampled if sampled.value is not None else _derived(info, data, sampled)
     if info.kind == "quality":
         return _quality(info, data)
     return sustained.measured(info, data.requests)
@@ -177,22 +179,37 @@ def _memory(info: MetricInfo, data: PassData) -> MetricValue:
 
 
 def _sampled(info: MetricInfo, data: PassData) -> MetricValue:
-    columns = [i for i, c in enumerate(data.samples.channels) if c.base in info.channels and c.unit == info.unit]
-    rows = data.samples.raw[data.samples.between(data.start, data.end)]
-    means = []
-    for i in columns:
-        raw = rows[:, i]
-        raw = raw[raw != MISSING]
-        if raw.size:
-            channel = data.samples.channels[i]
-            means.append((float(raw.mean()) * channel.times / channel.over, channel.source))
-    if means:
-        value = _JOIN[info.join]([m for m, _ in means])
-        return MetricValue(info.name, value, info.unit, ", ".join(dict.fromkeys(s for _, s in means)))
-    if info.name == "cpu_util" and data.cpu_ns > 0 and data.end > data.start:
-        share = 100.0 * data.cpu_ns / (data.end - data.start)
-        return MetricValue(info.name, share, info.unit, "CPU time of the process / wall time; 100 % is one CPU")
-    return MetricValue(info.name, None, info.unit, reason=NOT_DELIVERED)
+    parts: list[tuple[float, str]] = []
+    between = False
+    for i, channel in enumerate(data.samples.channels):
+        if channel.base in info.channels and channel.unit == info.unit:
+            mean, outside = energy.mean_of(data.samples, i, data.start, data.end)
+            if mean is not None:
+                parts.append((mean, channel.source))
+                between = between or outside
+    if not parts:
+        return MetricValue(info.name, None, info.unit, reason=NOT_DELIVERED)
+    method = ", ".join(dict.fromkeys(s for _, s in parts))
+    value = _JOIN[info.join]([m for m, _ in parts])
+    return MetricValue(info.name, value, info.unit, f"{method}; interpolated" if between else method)
+
+
+def _derived(info: MetricInfo, data: PassData, missing: MetricValue) -> MetricValue:
+    """Power from energy counters, CPU load from counters of CPU time; what was missing where there are none either."""
+    wall = data.end - data.start
+    if wall <= 0:
+        return missing
+    if info.name == "power":
+        return energy.mean_power(info, data.samples, (data.start, data.end), missing)
+    if info.name == "cpu_util":
+        busy = energy.difference(data.samples, "cpu_busy", (data.start, data.end))
+        if busy is not None and data.cores:
+            share = 100.0 * busy / (wall * data.cores)
+            return MetricValue(info.name, share, info.unit, f"busy time of {data.cores} CPUs / wall time")
+        if data.cpu_ns > 0:
+            share = 100.0 * data.cpu_ns / wall
+            return MetricValue(info.name, share, info.unit, "CPU time of the process / wall time; 100 % is one CPU")
+    return missing
 
 
 _JOIN: Mapping[str, Callable[[list[float]], float]] = {"mean": fmean, "sum": fsum, "max": max}

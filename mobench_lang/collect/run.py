@@ -18,7 +18,8 @@ from mobench_lang.collect.events import Events
 from mobench_lang.collect.lines import read_object, read_objects
 from mobench_lang.collect.records import NO_SAMPLES, Launch, Run, Status
 from mobench_lang.collect.trial import Folder, Verdict, read_folder, trials
-from mobench_lang.plan.model import Plan
+from mobench_lang.execute.process import start_time
+from mobench_lang.plan.model import Plan, PlanAxis
 
 RUN_VERSION = 1
 
@@ -67,22 +68,41 @@ def read_run(folder: Path) -> Run:
 
 def cells(run: Run) -> tuple[list[str], list[list[int]]]:
     """Ids and index vectors of the plan's cells, in their order."""
-    found, _ = read_objects(run.folder / "plan" / "cells.jsonl")
+    return _cells(run.folder / "plan")
+
+
+def former_cells(run: Run) -> dict[str, list[tuple[PlanAxis, int]]]:
+    """Cells with launches that the plan no longer has, and their axes, from the plans that the run had before."""
+    ids = set(cells(run)[0])
+    gone = {str(r["cell"]) for r in run.journal if r.get("kind") in ("start", "end", "skip") and "cell" in r} - ids
+    found: dict[str, list[tuple[PlanAxis, int]]] = {}
+    for folder in sorted((run.folder / "plans").glob("*")) if gone else []:
+        try:
+            plan = Plan.model_validate_json((folder / "plan.json").read_bytes())
+        except (OSError, ValidationError):
+            continue  # of another version, or torn: the trials stay, without axes
+        for name, vector in zip(*_cells(folder), strict=True):
+            if name in gone:
+                found[name] = list(zip(plan.axes, vector, strict=True))
+    return found
+
+
+def _cells(folder: Path) -> tuple[list[str], list[list[int]]]:
+    found, _ = read_objects(folder / "cells.jsonl")
     return [str(c["id"]) for c in found], [list(c["v"]) for c in found]
 
 
-def is_running(folder: Path) -> bool:
-    """True while an `exec` holds the run's lock."""
-    import fcntl
+def holder(folder: Path) -> int | None:
+    """The process whose `exec` works on the run; None if there is none.
 
-    try:
-        with (folder / "lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    Told from what the lock file says: trying the lock would refuse an `exec` that begins at that moment.
+    """
+    told = read_object(folder / "lock") or {}
+    pid, began = told.get("pid"), told.get("start_time")
+    if not isinstance(pid, int) or pid <= 0:
+        return None
+    found = start_time(pid)
+    return pid if found is not None and found == began else None
 
 
 def launches(run: Run) -> Iterator[Launch]:
@@ -92,13 +112,23 @@ def launches(run: Run) -> Iterator[Launch]:
     for cell, rep, attempt in entries:
         last[cell, rep] = max(last.get((cell, rep), 0), attempt)
     wanted = [m.name for m in run.plan.metrics]
+    facts = device_facts(run)
     for key, entry in entries.items():
         cell, rep, attempt = key
         final = last[cell, rep] == attempt
         if entry.skip is not None:
             yield _skipped(entry.skip, key, wanted, final)
         else:
-            yield _launched(run, entry, key, wanted, final)
+            yield _launched(run, entry, key, wanted, final=final, facts=facts)
+
+
+def device_facts(run: Run) -> dict[str, Mapping[str, Any]]:
+    """What each device said of itself: the header's facts, or those of a later `exec`."""
+    devices = run.header.get("devices")
+    told = devices.items() if isinstance(devices, Mapping) else ()
+    facts = {str(k): v.get("facts") for k, v in told if isinstance(v, Mapping)}
+    facts |= {str(r.get("device")): r.get("facts") for r in run.journal if r.get("kind") == "device"}
+    return {k: v for k, v in facts.items() if isinstance(v, Mapping)}
 
 
 def _entries(run: Run) -> dict[Key, _Entry]:
@@ -122,7 +152,7 @@ def _entries(run: Run) -> dict[Key, _Entry]:
             ends[key] = record
         elif kind == "skip":
             skips[key] = record
-    alive = not closed and is_running(run.folder)
+    alive = not closed and holder(run.folder) is not None
     found: dict[Key, _Entry] = {}
     for key in sorted({*starts, *ends}, key=lambda k: int((starts.get(k) or ends[k]).get("seq", 0))):
         if key not in ends and alive and began[key] == execs:
@@ -148,10 +178,12 @@ def _skipped(record: Mapping[str, Any], key: Key, wanted: list[str], final: bool
     return _launch(record, key, found, {"wall_start": int(record.get("t", 0)), "final": final})
 
 
-def _launched(run: Run, entry: _Entry, key: Key, wanted: list[str], final: bool) -> Launch:
+def _launched(
+    run: Run, entry: _Entry, key: Key, wanted: list[str], *, final: bool, facts: Mapping[str, Mapping[str, Any]]
+) -> Launch:
     record: dict[str, Any] = {**(entry.end or {}), **(entry.start or {})}
     folder = _folder(run, record, key)
-    read = read_folder(folder)
+    read = read_folder(folder, facts.get(str(record.get("device")), {}))
     found = trials(read, _verdict(entry), key[1], run.plan.protocol.isolation == "cell", wanted)
     end = entry.end or {}
     launch = _launch(

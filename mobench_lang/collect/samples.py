@@ -8,8 +8,11 @@ four times more.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,9 @@ from mobench_lang.collect.lines import whole_lines
 from mobench_lang.collect.records import MISSING, NO_SAMPLES, Ints, Samples
 
 
-def read_samples(path: Path) -> Samples:
-    """The samples of a file; a missing or headless file has none."""
+def read_samples(path: Path, wraps: Mapping[str, int] = MappingProxyType({})) -> Samples:
+    """The samples of a file; a missing or headless file has none. `wraps` says where counters begin anew, by
+    channel."""
     lines, damaged = whole_lines(path)
     objects, broken = _parse(lines)
     heads = [o for o in objects if o.get("e") == "channels"]
@@ -28,7 +32,10 @@ def read_samples(path: Path) -> Samples:
         return NO_SAMPLES
     head = heads[0]
     names, units, sources = (head.get(k, []) for k in ("channels", "units", "sources"))
-    channels = tuple(channel(str(n), str(u), str(s)) for n, u, s in zip(names, units, sources, strict=False))
+    channels = tuple(
+        replace(channel(str(n), str(u), str(s)), wraps=wraps.get(str(n)))
+        for n, u, s in zip(names, units, sources, strict=False)
+    )
     t, raw, bad = _matrix([o for o in objects if o.get("e") == "s"], len(channels))
     order = np.argsort(t, kind="stable")
     cost: dict[str, Any] = next((o for o in reversed(objects) if o.get("e") == "cost"), {})

@@ -5,13 +5,12 @@ In: a run folder. Out: `Standing`. Guarantee: quick (no raw file is read), right
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mobench_lang.collect.lines import read_object, read_objects
-from mobench_lang.collect.run import RunError, is_running
+from mobench_lang.collect.run import RunError, holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +41,26 @@ def standing(folder: Path) -> Standing:
         raise RunError(f"{folder} is not a run folder: it has no readable run.json and plan/plan.json")
     journal, _ = read_objects(folder / "journal.jsonl")
     protocol = plan.get("protocol", {})
-    repeat = 1 if protocol.get("isolation") == "cell" else int(protocol.get("repeat", 1))
-    planned = int(plan.get("cells", 0)) * repeat
-    last: dict[tuple[str, int], dict[str, Any]] = {}
-    for record in journal:
-        if record.get("kind") in ("end", "skip"):
-            last[str(record.get("cell")), int(record.get("rep", 0))] = record
+    planned = int(plan.get("cells", 0)) * int(protocol.get("repeat", 1))
+    last = _last(journal, int(protocol.get("repeat", 1)) if protocol.get("isolation") == "cell" else 1)
     count = {s: sum(str(r.get("status")) == s for r in last.values()) for s in ("ok", "failed", "invalid", "skipped")}
     reasons: dict[str, int] = {}
     for record in last.values():
         if record.get("status") != "ok":
             reason = str(record.get("reason") or record.get("status"))
             reasons[reason] = reasons.get(reason, 0) + 1
-    running = is_running(folder)
+    pid = holder(folder)
     return Standing(
         run_id=str(header.get("run_id", folder.name)),
         bench=str(header.get("bench", "")),
         created=str(header.get("created", "")),
-        state="running" if running else _state(journal),
+        state=_state(journal) if pid is None else "running",
         planned=planned,
         **count,
         left=max(planned - len(last), 0),
         launches=sum(r.get("kind") == "start" for r in journal),
         simulated=bool(header.get("simulated")),
-        holder=_holder(folder) if running else None,
+        holder=pid,
         reasons=tuple(sorted(reasons.items())),
     )
 
@@ -77,19 +72,26 @@ def run_folders(runs: Path) -> list[Path]:
     return sorted(f for f in runs.iterdir() if (f / "run.json").is_file())
 
 
+def _last(journal: list[dict[str, Any]], per_launch: int) -> dict[tuple[str, int], dict[str, Any]]:
+    """The last word on each repetition; with one launch per cell an `end` speaks for all that it measured."""
+    last: dict[tuple[str, int], dict[str, Any]] = {}
+    measured: dict[tuple[str, int, int], int] = {}
+    for record in journal:
+        cell, rep = str(record.get("cell")), int(record.get("rep") or 0)
+        key = (cell, rep, int(record.get("attempt") or 0))
+        if record.get("kind") == "start":
+            measured[key] = int(record.get("measured") or per_launch)
+        elif record.get("kind") in ("end", "skip"):
+            for i in range(measured.get(key, per_launch) if per_launch > 1 else 1):
+                last[cell, rep + i] = record
+    return last
+
+
 def _state(journal: list[dict[str, Any]]) -> str:
-    """`complete`, `interrupted`, or `broken off` where the last exec never said that it was done."""
+    """`complete`, `partial`, `interrupted`, or `broken off` where the last exec never said that it was done."""
     for record in reversed(journal):
         if record.get("kind") == "done":
             return str(record.get("status", "interrupted"))
         if record.get("kind") == "exec":
             return "broken off"
     return "new"
-
-
-def _holder(folder: Path) -> int | None:
-    try:
-        value = json.loads((folder / "lock").read_text("utf-8"))
-        return int(value["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

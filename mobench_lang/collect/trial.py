@@ -8,7 +8,7 @@ reason; raw stamps and samples are kept whatever the status; a launch whose even
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Folder:
     samples: Samples
     state: dict[str, Any]
     job: dict[str, Any]
+    cores: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,22 @@ class _Planned:
     carries: bool
 
 
-def read_folder(folder: Path) -> Folder:
-    """The raw files of one launch; missing files are empty ones."""
+def read_folder(folder: Path, facts: Mapping[str, Any]) -> Folder:
+    """The raw files of one launch on a device with such facts; missing files are empty ones."""
+    wraps = facts.get("energy_ranges_uj")
+    cores = facts.get("cores")
     return Folder(
         events=read_events(folder / "events.jsonl"),
-        samples=read_samples(folder / "samples.jsonl"),
+        samples=read_samples(folder / "samples.jsonl", wraps if isinstance(wraps, Mapping) else {}),
         state=read_object(folder / "state.json") or {},
         job=read_object(folder / "job.json") or {},
+        cores=cores if isinstance(cores, int) and cores > 0 else None,
     )
 
 
 def trials(read: Folder, verdict: Verdict, rep: int, per_cell: bool, wanted: Sequence[str]) -> tuple[Trial, ...]:
-    """The passes of a launch as trials. With `per_cell`, measured pass i is repetition i; else all are `rep`."""
+    """The passes of a launch as trials. With `per_cell`, measured pass i is repetition `rep` + i; else all
+    are `rep`."""
     verdict = _checked(read, verdict)
     passes = {p.number: p for p in _passes(read)}
     planned = _planned(read, passes, rep, per_cell)
@@ -126,7 +131,7 @@ def _planned(read: Folder, passes: dict[int, _Window], rep: int, per_cell: bool)
     done = 0
     for number, warmup in sorted(warm.items()):
         carries = not warmup and done == 0
-        found.append(_Planned(number, warmup, done if per_cell and not warmup else rep, carries))
+        found.append(_Planned(number, warmup, rep + done if per_cell and not warmup else rep, carries))
         done += not warmup
     return found
 
@@ -174,6 +179,7 @@ def _trial(
             samples=read.samples,
             scores=_scores(events, carries),
             prompted=_prompted(read.job),
+            cores=read.cores,
         )
         metrics = measure(data, wanted)
     else:

@@ -98,7 +98,7 @@ step0 AS (
   {columns}
   FROM cell c LEFT JOIN tally y ON y.cell_id = c.cell_id
   {joins}
-  WHERE c.run_id = {run}{where}
+  WHERE c.run_id = {run} AND c.current{where}
 ), {", ".join(self.steps)}
 SELECT cell_id, seq, axes, groups, {root}_ok AS ok, {root}_d AS detail, coalesce({reasons}) AS reason, failed, why
 FROM step{len(self.steps)}"""  # noqa: S608

@@ -17,14 +17,14 @@ from mobench_lang.store.database import run, transaction
 from mobench_lang.store.load import insert
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from mobench_lang.store.database import Connection
 
 
 class NoRunError(LookupError):
     """The database does not hold the run."""
 
 
-def judge(connection: DuckDBPyConnection, run_id: str) -> list[Verdict]:
+def judge(connection: Connection, run_id: str) -> list[Verdict]:
     """Judge a run and keep the verdicts. Raises NoRunError."""
     verdicts = verdicts_of(connection, run_id)
     with transaction(connection):
@@ -33,7 +33,7 @@ def judge(connection: DuckDBPyConnection, run_id: str) -> list[Verdict]:
     return verdicts
 
 
-def verdicts_of(connection: DuckDBPyConnection, run_id: str) -> list[Verdict]:
+def verdicts_of(connection: Connection, run_id: str) -> list[Verdict]:
     """What the verdicts are; writes nothing. Raises NoRunError."""
     found = run(connection, "SELECT plan FROM run WHERE run_id = ?", [run_id])
     if not found:
@@ -47,7 +47,7 @@ def verdicts_of(connection: DuckDBPyConnection, run_id: str) -> list[Verdict]:
 
 
 def _judged(
-    connection: DuckDBPyConnection, run_id: str, number: int, expectation: PlanExpectation, *, axes: int
+    connection: Connection, run_id: str, number: int, expectation: PlanExpectation, *, axes: int
 ) -> list[Verdict]:
     query = compile_claim(run_id, expectation, axes)
     common: dict[str, Any] = {

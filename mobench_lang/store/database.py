@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mobench_lang.store import schema
 from mobench_lang.store.migrations import MIGRATIONS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    Connection: TypeAlias = DuckDBPyConnection
 
 
 class StoreError(Exception):
@@ -34,26 +36,24 @@ PATIENCE_S = 3.0
 
 
 @contextmanager
-def writing(path: Path, patience_s: float = PATIENCE_S) -> Iterator[DuckDBPyConnection]:
+def writing(path: Path, patience_s: float = PATIENCE_S) -> Iterator[Connection]:
     """A connection that may write; the file is made, or migrated, if need be. Raises StoreError."""
     connection = _connect(path, False, patience_s)
-    try:
+    with _closing(connection, path):
         _prepare(connection, path)
         yield connection
-    finally:
-        connection.close()
 
 
 @contextmanager
 def reading(
     path: Path, patience_s: float = PATIENCE_S, *, sealed: bool = False, writable: Path | None = None
-) -> Iterator[DuckDBPyConnection]:
+) -> Iterator[Connection]:
     """A connection that may not write; `sealed` also forbids queries to touch files other than `writable`. Raises
     StoreError."""
     if not path.exists():
         raise StoreError("missing", f"there is no database {path}; `mobench exec` or `mobench load RUN` makes it")
     connection = _connect(path, True, patience_s)
-    try:
+    with _closing(connection, path):
         version = _version(connection, path)
         if version != schema.VERSION:
             raise StoreError(
@@ -66,20 +66,30 @@ def reading(
             run(connection, "SET enable_external_access = false")
             run(connection, "SET lock_configuration = true")
         yield connection
+
+
+@contextmanager
+def _closing(connection: Connection, path: Path) -> Iterator[None]:
+    """Close at the end; what fails in between for duckdb's own reasons (a full disk, a damaged file) is a
+    StoreError."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreError("failed", f"{path}: {_first(str(error))}") from error
     finally:
         connection.close()
 
 
-def run(
-    connection: DuckDBPyConnection, query: str, values: Sequence[Any] | dict[str, Any] = ()
-) -> list[tuple[Any, ...]]:
+def run(connection: Connection, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
     """Run one statement to its end and give its rows: duckdb 2 refuses further work while a result is open."""
     connection.execute(query, values or None)
     return connection.fetchall() if connection.description is not None else []
 
 
 @contextmanager
-def transaction(connection: DuckDBPyConnection) -> Iterator[None]:
+def transaction(connection: Connection) -> Iterator[None]:
     """All or nothing."""
     connection.begin()
     try:
@@ -91,7 +101,7 @@ def transaction(connection: DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
-def _connect(path: Path, read_only: bool, patience_s: float) -> DuckDBPyConnection:
+def _connect(path: Path, read_only: bool, patience_s: float) -> Connection:
     import duckdb
 
     deadline = time.monotonic() + patience_s
@@ -133,7 +143,7 @@ def _first(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else "unknown error"
 
 
-def _version(connection: DuckDBPyConnection, path: Path) -> int:
+def _version(connection: Connection, path: Path) -> int:
     """The schema version of a database of ours. Raises StoreError for any other."""
     tables = {str(r[0]) for r in run(connection, "SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     columns = run(
@@ -154,7 +164,7 @@ def _version(connection: DuckDBPyConnection, path: Path) -> int:
     raise StoreError("foreign", f"{path} is not a mobench database ({what}); name another file with --db")
 
 
-def _prepare(connection: DuckDBPyConnection, path: Path) -> None:
+def _prepare(connection: Connection, path: Path) -> None:
     """Make the schema in a file without any object, or migrate ours forward."""
     if not run(connection, "SELECT 1 FROM duckdb_tables() UNION ALL SELECT 1 FROM duckdb_views() WHERE NOT internal"):
         with transaction(connection):

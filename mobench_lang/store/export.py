@@ -16,10 +16,10 @@ from mobench_lang.store import schema
 from mobench_lang.store.database import run
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from mobench_lang.store.database import Connection
 
 
-def export(connection: DuckDBPyConnection, folder: Path, runs: list[str] | None = None) -> dict[str, int]:
+def export(connection: Connection, folder: Path, runs: list[str] | None = None) -> dict[str, int]:
     """Write every table, or the rows of some runs; rows by table."""
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))

@@ -23,7 +23,7 @@ from mobench_lang.store.database import StoreError, run, transaction
 from mobench_lang.store.views import refresh
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from mobench_lang.store.database import Connection
 
 # Rows that are held in memory before they go into the database; the transaction stays open across batches.
 BATCH = 2_000_000
@@ -38,7 +38,7 @@ class Loaded:
     rows: Mapping[str, int]
 
 
-def load_run(connection: DuckDBPyConnection, folder: Path) -> Loaded:
+def load_run(connection: Connection, folder: Path) -> Loaded:
     """Replace the rows of one run. Raises RunError (the folder), StoreError (`mixed`)."""
     record = read_run(folder)
     with transaction(connection):
@@ -51,7 +51,7 @@ def load_run(connection: DuckDBPyConnection, folder: Path) -> Loaded:
     return Loaded(record.run_id, dict(writer.counts))
 
 
-def load_parquet(connection: DuckDBPyConnection, folder: Path) -> list[str]:
+def load_parquet(connection: Connection, folder: Path) -> list[str]:
     """Replace the rows of the runs in an export folder; the runs. Raises StoreError."""
     missing = [t.name for t in schema.data_tables() if not (folder / f"{t.name}.parquet").is_file()]
     if missing:
@@ -75,11 +75,11 @@ def _source(folder: Path, table: str) -> str:
     return f"read_parquet({schema.literal(glob.escape(str(folder / f'{table}.parquet')))})"
 
 
-def _refuse_mixing(connection: DuckDBPyConnection, record: Run) -> None:
+def _refuse_mixing(connection: Connection, record: Run) -> None:
     _refuse(connection, {bool(record.header.get("simulated"))}, {record.run_id})
 
 
-def _refuse(connection: DuckDBPyConnection, kinds: set[bool], runs: set[str]) -> None:
+def _refuse(connection: Connection, kinds: set[bool], runs: set[str]) -> None:
     """Simulated and real trials in one table would sooner or later be averaged."""
     others = run(connection, "SELECT run_id, simulated FROM run ORDER BY run_id")
     for name, simulated in others:
@@ -91,7 +91,7 @@ def _refuse(connection: DuckDBPyConnection, kinds: set[bool], runs: set[str]) ->
             )
 
 
-def _forget(connection: DuckDBPyConnection, runs: list[str]) -> None:
+def _forget(connection: Connection, runs: list[str]) -> None:
     for table in schema.data_tables():
         run(connection, f"DELETE FROM {table.name} WHERE list_contains(?, run_id)", [runs])  # noqa: S608 - a constant
 
@@ -105,6 +105,7 @@ def _write(writer: _Writer, record: Run) -> None:
     writer.add("event", rows.event_rows(record))
     writer.flush()
     writer.add_cells(record)
+    writer.add("cell", rows.former_cell_rows(record))
     for launch in launches(record):
         writer.add("event", rows.fault_rows(run_id, launch))
         writer.add("score", rows.score_rows(run_id, launch))
@@ -137,7 +138,7 @@ class _Columns:
 class _Writer:
     """Collects rows by table and writes them in batches."""
 
-    def __init__(self, connection: DuckDBPyConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._small: dict[str, list[rows.Row]] = {}
         self._tokens, self._samples = _Columns(), _Columns()
@@ -183,7 +184,8 @@ class _Writer:
             t, raw = launch.samples.t[trial.rows], launch.samples.raw[trial.rows]
             for i, c in enumerate(launch.samples.channels):
                 code = self._channels.setdefault((c.name, c.times, c.over), len(self._channels))
-                self._samples.add(t.size, trial=key, channel=code, t=t, raw=np.ascontiguousarray(raw[:, i]))
+                read = raw[:, i] != MISSING
+                self._samples.add(int(read.sum()), trial=key, channel=code, t=t[read], raw=raw[read, i])
         if self._tokens.rows + self._samples.rows >= BATCH:
             self._write_arrays()
 
@@ -228,7 +230,7 @@ class _Writer:
         self._trials, self._channels = [], {}
 
 
-def insert(connection: DuckDBPyConnection, table: str, found: Sequence[rows.Row]) -> None:
+def insert(connection: Connection, table: str, found: Sequence[rows.Row]) -> None:
     """Rows of JSON data into a table, as one JSON text that duckdb reads with the table's own types."""
     if not found:
         return
@@ -249,14 +251,14 @@ SELECT t.run_id, t.trial_id, a.request, a.idx, a.t, nullif(a.token, {MISSING})
 FROM arrays a JOIN trials t ON t.trial = a.trial
 """  # noqa: S608 - a constant
 
-_SAMPLES = f"""
+_SAMPLES = """
 INSERT INTO sample (run_id, trial_id, channel, t_ns, value, raw)
-SELECT t.run_id, t.trial_id, n.name, a.t, nullif(a.raw, {MISSING})::DOUBLE * n.times / n.over, nullif(a.raw, {MISSING})
+SELECT t.run_id, t.trial_id, n.name, a.t, a.raw::DOUBLE * n.times / n.over, a.raw
 FROM arrays a JOIN trials t ON t.trial = a.trial JOIN names n ON n.channel = a.channel
-"""  # noqa: S608 - a constant
+"""
 
 
-def _insert(connection: DuckDBPyConnection, query: str, arrays: Mapping[str, Mapping[str, Any]]) -> None:
+def _insert(connection: Connection, query: str, arrays: Mapping[str, Mapping[str, Any]]) -> None:
     """Run an INSERT that reads numpy columns under the names that it uses."""
     for name, columns in arrays.items():
         connection.register(name, dict(columns))
@@ -267,7 +269,7 @@ def _insert(connection: DuckDBPyConnection, query: str, arrays: Mapping[str, Map
             connection.unregister(name)
 
 
-def _insert_cells(connection: DuckDBPyConnection, record: Run, table: dict[str, Any]) -> None:
+def _insert_cells(connection: Connection, record: Run, table: dict[str, Any]) -> None:
     axes = record.plan.axes
     joins = " ".join(
         f"JOIN axis x{i} ON x{i}.run_id = {schema.literal(record.run_id)} AND x{i}.position = {i} AND x{i}.idx = a.v{i}"
@@ -279,8 +281,8 @@ def _insert_cells(connection: DuckDBPyConnection, record: Run, table: dict[str, 
     attributes = ", ".join(f"x{i}.attributes" for i in range(len(axes)))
     _insert(
         connection,
-        f"""INSERT INTO cell (run_id, cell_id, seq, v, axes, attributes)
-        SELECT {schema.literal(record.run_id)}, a.id, a.seq, [{vector}], map([{names}], [{labels}]),
+        f"""INSERT INTO cell (run_id, cell_id, seq, current, v, axes, attributes)
+        SELECT {schema.literal(record.run_id)}, a.id, a.seq, true, [{vector}], map([{names}], [{labels}]),
                map_concat({attributes}, map([]::VARCHAR[], []::VARCHAR[]))
         FROM arrays a {joins}""",  # noqa: S608 - literals are quoted
         {"arrays": table},

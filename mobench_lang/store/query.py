@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mobench_lang.store.schema import literal
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from mobench_lang.store.database import Connection
 
 
 class QueryError(Exception):
@@ -52,7 +52,7 @@ def named() -> dict[str, Named]:
     return found
 
 
-def ask(connection: DuckDBPyConnection, text: str) -> list[Answer]:
+def ask(connection: Connection, text: str) -> list[Answer]:
     """The answers of every statement of a text that has one. Raises QueryError."""
     import duckdb
 
@@ -65,7 +65,7 @@ def ask(connection: DuckDBPyConnection, text: str) -> list[Answer]:
         raise QueryError(_explained(error)) from error
 
 
-def to_parquet(connection: DuckDBPyConnection, text: str, path: Path) -> None:
+def to_parquet(connection: Connection, text: str, path: Path) -> None:
     """Write the answer of one query to a file. Raises QueryError."""
     import duckdb
 
@@ -79,7 +79,7 @@ def to_parquet(connection: DuckDBPyConnection, text: str, path: Path) -> None:
         raise QueryError(_explained(error)) from error
 
 
-def _answer(connection: DuckDBPyConnection, statement: str) -> Answer | None:
+def _answer(connection: Connection, statement: str) -> Answer | None:
     connection.execute(statement)
     if connection.description is None:
         return None

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from mobench_lang.collect.records import Launch, Run, Trial
+from mobench_lang.collect.run import former_cells
 from mobench_lang.ir import Entity, Quantity, Record, Unknown, Value
 from mobench_lang.plan.model import PlanAxis
 
@@ -91,6 +92,20 @@ def axis_rows(run: Run) -> Iterator[Row]:
                 "attributes": dict(attributes(axis, value)),
                 "value": value.model_dump(mode="json") if isinstance(value, Entity | Quantity) else label,
             }
+
+
+def former_cell_rows(run: Run) -> Iterator[Row]:
+    """The rows of `cell` for launches whose cell the plan no longer has, from the plan that had it."""
+    for place, (cell, values) in enumerate(former_cells(run).items()):
+        yield {
+            "run_id": run.run_id,
+            "cell_id": cell,
+            "seq": run.plan.cells + place,
+            "current": False,
+            "v": [],
+            "axes": {axis.name: axis.labels[i] for axis, i in values},
+            "attributes": dict(pair for axis, i in values for pair in attributes(axis, axis.values[i])),
+        }
 
 
 def attributes(axis: PlanAxis, value: Value) -> Iterator[tuple[str, str]]:

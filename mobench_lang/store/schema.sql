@@ -82,7 +82,8 @@ CREATE TABLE cell (
   run_id VARCHAR NOT NULL, -- the run
   cell_id VARCHAR NOT NULL, -- hash of the cell's content; the same in every run
   seq INTEGER NOT NULL, -- place in the plan
-  v INTEGER[] NOT NULL, -- index vector
+  current BOOLEAN NOT NULL, -- false where only an earlier plan of the run had it
+  v INTEGER[] NOT NULL, -- index vector in the plan; empty where it is not in it
   axes MAP(VARCHAR, VARCHAR) NOT NULL, -- label per axis
   attributes MAP(VARCHAR, VARCHAR) NOT NULL, -- attributes of its values, as `axis_attribute`
   PRIMARY KEY (run_id, cell_id)
@@ -142,14 +143,14 @@ CREATE TABLE token (
   token_id INTEGER -- its id in the vocabulary
 );
 
--- One reading of one channel. Logical key: (run_id, trial_id, channel, t_ns).
+-- One reading of one channel; what could not be read has no row. Logical key: (run_id, trial_id, channel, t_ns).
 CREATE TABLE sample (
   run_id VARCHAR NOT NULL, -- the run
   trial_id VARCHAR NOT NULL, -- the trial in whose pass it lies; outside every pass: the launch's first measured one
   channel VARCHAR NOT NULL, -- metric, or metric.part
   t_ns BIGINT NOT NULL, -- when
-  value DOUBLE, -- in `unit` of `channel`; NULL where it could not be read
-  raw BIGINT -- as it was read
+  value DOUBLE NOT NULL, -- in `unit` of `channel`
+  raw BIGINT NOT NULL -- as it was read
 );
 
 -- What a channel of a trial is. Logical key: (run_id, trial_id, channel).

@@ -17,7 +17,7 @@ from mobench_lang.store.database import run
 from mobench_lang.store.schema import identifier, literal
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from mobench_lang.store.database import Connection
 
 VIEWS = ("results", "summary", "llama_bench", "energy", "throttling", "pareto")
 
@@ -27,7 +27,7 @@ SUMMARY_COLUMNS = (
 )  # fmt: skip
 
 
-def refresh(connection: DuckDBPyConnection) -> None:
+def refresh(connection: Connection) -> None:
     """Replace every view."""
     text = resources.files("mobench_lang.store").joinpath("views.sql").read_text("utf-8")
     taken = {c.lower() for c in RESULT_COLUMNS}
@@ -46,7 +46,7 @@ def refresh(connection: DuckDBPyConnection) -> None:
         run(connection, statement)
 
 
-def _axes(connection: DuckDBPyConnection, taken: set[str]) -> list[tuple[str, str]]:
+def _axes(connection: Connection, taken: set[str]) -> list[tuple[str, str]]:
     """(column, expression) of every axis; one that is a whole or real number in every run is one in the view."""
     found = run(
         connection,
@@ -63,7 +63,7 @@ def _axes(connection: DuckDBPyConnection, taken: set[str]) -> list[tuple[str, st
     return columns
 
 
-def _metrics(connection: DuckDBPyConnection, taken: set[str]) -> list[tuple[str, str]]:
+def _metrics(connection: Connection, taken: set[str]) -> list[tuple[str, str]]:
     """(column, metric): every metric of the vocabulary, so that a query does not break where nothing measured one, and
     those that a plug-in brought."""
     stored = [str(r[0]) for r in run(connection, "SELECT DISTINCT name FROM metric ORDER BY name")]
@@ -71,7 +71,7 @@ def _metrics(connection: DuckDBPyConnection, taken: set[str]) -> list[tuple[str,
     return [(_column(n, "metric", taken), n) for n in names]
 
 
-def _attributes(connection: DuckDBPyConnection, taken: set[str]) -> list[tuple[str, str]]:
+def _attributes(connection: Connection, taken: set[str]) -> list[tuple[str, str]]:
     found = run(
         connection,
         """SELECT key, bool_and(try_cast(value AS BIGINT) IS NOT NULL) FROM (
