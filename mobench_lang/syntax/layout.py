@@ -134,6 +134,8 @@ class Layout(Spacing):
 
     def _entries(self, group: _Group, entries: Sequence[ast.Node]) -> None:
         group.entries = True
+        if not entries:
+            return
         ends = [e.span.end for e in entries]
         limits = [e.span.start for e in entries[1:]] + [self.tokens[group.closer].start]
         for end, limit in zip(ends, limits, strict=True):
