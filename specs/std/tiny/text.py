@@ -2,22 +2,27 @@
 
 Standard library only.  The same seed gives the same bytes in every process: nothing iterates over a set.  Every
 document is one string without an empty line; a question and its answer always make a document of their own, so that
-the model learns to stop after the answer.  A test question asks for a fact that the training text states but never asks.
+the model learns to stop after the answer.  A test question asks for a fact that the text states, but never asks for.
 
-    python text.py OUT            writes OUT/train.txt, OUT/heldout.txt and OUT/questions.jsonl
+The text for training comes in two parts, about the same world.  In the first, whoever is asked for a job or a pet
+answers with the bare word; in the second, as everywhere afterwards, with its article, just as statements have it.  The
+second part holds fewer stories and more questions.
+
+    python text.py OUT      writes train-first.txt, train-second.txt, heldout.txt and questions.jsonl into OUT
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
+import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import words
-
 SEPARATOR = "\n\n"  # stands between two documents in a file of text
+WORDS: dict[str, str] = tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class Fact:
         """Return one of the questions for this fact."""
         return rng.choice(self.asks).format(a=self.subject)
 
+    def answer(self, bare: bool = False) -> str:
+        """Return the answer to such a question; `bare` leaves the article out."""
+        return article(self.value) if self.kind in COUNTED and not bare else self.value
+
 
 @dataclass(frozen=True)
 class Question:
@@ -53,7 +62,8 @@ class Question:
 class Corpus:
     """All that is generated from one seed."""
 
-    train: list[str]
+    first: list[str]
+    second: list[str]
     held: list[str]
     questions: list[Question]
 
@@ -62,14 +72,21 @@ class Corpus:
 class Sizes:
     """How much text of each sort one pass holds."""
 
-    people: int = 800
     rounds: int = 11
     stories: int = 2600
     sums: int = 7000
     tales: int = 110
     registers: int = 60
-    chats: int = 1500
-    questions: int = 1200
+    chats: int = 1800
+    asks: float = 0.8  # questions about people for each short text about one
+
+
+FIRST = Sizes()
+SECOND = Sizes(rounds=6, stories=800, sums=8000, tales=70, registers=40, chats=1000, asks=2.0)
+PEOPLE = 800
+QUESTIONS = 1200
+HELD_SHARE = 0.04  # the held-out text, as a share of the first part
+COUNTED = ("job", "pet")  # kinds of facts whose values are said with an article
 
 
 def items(table: str) -> list[str]:
@@ -101,7 +118,7 @@ def answered(question: str, answer: str) -> str:
 
 WORLD_FORMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "capital": (
-        words.CAPITALS,
+        WORDS["capitals"],
         (
             "The capital of {a} is {b}.",
             "{b} is the capital of {a}.",
@@ -113,7 +130,7 @@ WORLD_FORMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("What is the capital of {a}?", "Which city is the capital of {a}?"),
     ),
     "symbol": (
-        words.SYMBOLS,
+        WORDS["symbols"],
         (
             "The symbol for {a} is {b}.",
             "In chemistry, {a} is written as {b}.",
@@ -127,7 +144,7 @@ WORLD_FORMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 
 PERSON_FORMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "town": (
-        words.TOWNS,
+        WORDS["towns"],
         (
             "{a} lives in {b}.",
             "The home of {a} is in {b}.",
@@ -139,7 +156,7 @@ PERSON_FORMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("Where does {a} live?", "What is the home town of {a}?"),
     ),
     "job": (
-        words.JOBS,
+        WORDS["jobs"],
         (
             "{a} works as a {b}.",
             "{a} is a {b}.",
@@ -150,7 +167,7 @@ PERSON_FORMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("What is the job of {a}?", "What work does {a} do?"),
     ),
     "pet": (
-        words.PETS,
+        WORDS["pets"],
         (
             "{a} keeps a {b}.",
             "{a} has a {b} at home.",
@@ -161,7 +178,7 @@ PERSON_FORMS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("Which animal does {a} keep?", "What is the pet of {a}?"),
     ),
     "fruit": (
-        words.FRUITS,
+        WORDS["fruits"],
         (
             "{a} likes {b} best.",
             "The favourite fruit of {a} is {b}.",
@@ -185,7 +202,7 @@ def world_facts() -> list[Fact]:
 
 def person_facts(rng: random.Random, count: int) -> list[list[Fact]]:
     """Invent `count` people; each is a list of facts, one of every kind."""
-    names = [f"{first} {last}" for first in items(words.FIRST_NAMES) for last in items(words.LAST_NAMES)]
+    names = [f"{first} {last}" for first in items(WORDS["first_names"]) for last in items(WORDS["last_names"])]
     rng.shuffle(names)
     return [
         [Fact(kind, name, rng.choice(items(table)), said, asks) for kind, (table, said, asks) in PERSON_FORMS.items()]
@@ -264,13 +281,13 @@ class Hero:
 
 def two_heroes(rng: random.Random) -> tuple[Hero, Hero]:
     """Choose two different people for a story."""
-    first, second = rng.sample(pairs(words.HEROES), 2)
+    first, second = rng.sample(pairs(WORDS["heroes"]), 2)
     return Hero(*first), Hero(*second)
 
 
 def opening(rng: random.Random, hero: Hero, place: str) -> str:
     """Begin a story."""
-    weather = rng.choice(items(words.WEATHERS))
+    weather = rng.choice(items(WORDS["weathers"]))
     return rng.choice(
         [
             f"One {weather} day, {hero.name} went to the {place}.",
@@ -285,11 +302,11 @@ def opening(rng: random.Random, hero: Hero, place: str) -> str:
 def event(rng: random.Random, hero: Hero, friend: Hero) -> str:
     """Tell one thing that happens to the hero."""
     h, f, p, big = hero.name, friend.name, hero.he, hero.he.capitalize()
-    other, far = rng.sample(items(words.PLACES), 2)
-    thing = f"{rng.choice(items(words.COLORS))} {rng.choice(items(words.THINGS))}"
+    other, far = rng.sample(items(WORDS["places"]), 2)
+    thing = f"{rng.choice(items(WORDS['colors']))} {rng.choice(items(WORDS['things']))}"
     bare = thing.split()[1]
-    beast, low = rng.choice(items(words.BEASTS)), rng.choice(items(words.LOW_MOODS))
-    food, many = rng.choice(items(words.FOODS)), rng.choice(items(words.NUMBERS))
+    beast, low = rng.choice(items(WORDS["beasts"])), rng.choice(items(WORDS["low_moods"]))
+    food, many = rng.choice(items(WORDS["foods"])), rng.choice(items(WORDS["numbers"]))
     return rng.choice(
         [
             f'There {p} saw {article(thing)} under a tree. "Whose {bare} is this?" {p} asked. {big} showed the {bare} '
@@ -300,7 +317,7 @@ def event(rng: random.Random, hero: Hero, friend: Hero) -> str:
             f"The {beast} gave {hero.him} {article(thing)} to say thank you.",
             f"{big} wanted to find {hero.his} {thing}. {big} looked in the {other}, but the {bare} was not there. "
             f'Then {f} came and said, "Look behind the door!" {h} looked, and there was the {thing}.',
-            f"{big} had {many} cookies in {article(thing)}. {f} came by and was {low}. "
+            f"{big} had {many} cookies in a little box. {f} came by and was {low}. "
             f'"Do you want a cookie?" asked {h}. "Yes, please," said {f}. They ate the {many} cookies and went '
             f"to the {other}.",
             f"A big {beast} sat on the path to the {other}. {h} was {low} at first. Then {f} took {hero.his} hand "
@@ -320,7 +337,7 @@ def event(rng: random.Random, hero: Hero, friend: Hero) -> str:
 
 def ending(rng: random.Random, hero: Hero, friend: Hero) -> str:
     """End a story."""
-    h, f, good = hero.name, friend.name, rng.choice(items(words.GOOD_MOODS))
+    h, f, good = hero.name, friend.name, rng.choice(items(WORDS["good_moods"]))
     return rng.choice(
         [
             f"{h} was {good} and went home.",
@@ -336,14 +353,14 @@ def story(rng: random.Random) -> str:
     """Tell a short story."""
     hero, friend = two_heroes(rng)
     middle = " ".join(event(rng, hero, friend) for _ in range(rng.choice([1, 1, 1, 2])))
-    return f"{opening(rng, hero, rng.choice(items(words.PLACES)))} {middle} {ending(rng, hero, friend)}"
+    return f"{opening(rng, hero, rng.choice(items(WORDS['places'])))} {middle} {ending(rng, hero, friend)}"
 
 
 def tale(rng: random.Random) -> str:
     """Tell a long story, of well over a thousand tokens, whose end comes back to a thing from its beginning."""
     hero, friend = two_heroes(rng)
-    thing = f"{rng.choice(items(words.COLORS))} {rng.choice(items(words.THINGS))}"
-    place, home = rng.sample(items(words.PLACES), 2)
+    thing = f"{rng.choice(items(WORDS['colors']))} {rng.choice(items(WORDS['things']))}"
+    place, home = rng.sample(items(WORDS["places"]), 2)
     days = rng.randint(8, 12)
     lines = [
         f"This is the long tale of {hero.name}. {hero.name} lived near the {home}. {hero.he.capitalize()} had "
@@ -351,7 +368,7 @@ def tale(rng: random.Random) -> str:
     ]
     for day in range(1, days + 1):
         events = " ".join(event(rng, hero, friend) for _ in range(2))
-        lines.append(f"Day {day}. {opening(rng, hero, rng.choice(items(words.PLACES)))} {events}")
+        lines.append(f"Day {day}. {opening(rng, hero, rng.choice(items(WORDS['places'])))} {events}")
     lines.append(
         f"So {days} days went by. {hero.name} came home to the {home}, and the {thing} was still in the {place}. "
         f"{ending(rng, hero, friend)}"
@@ -371,15 +388,17 @@ def register(rng: random.Random, folk: list[list[Fact]]) -> str:
 
 def chat(rng: random.Random) -> str:
     """Write one exchange that is no test of facts: greetings, counting, stories on request, things never told."""
-    topic, other = rng.sample(items(words.TOPICS), 2)
+    topic, other = rng.sample(items(WORDS["topics"]), 2)
     low = rng.randint(0, 30)
     high = low + rng.randint(2, 9)
-    thing, beast = rng.choice(items(words.THINGS)), rng.choice(items(words.BEASTS))
+    thing, beast = rng.choice(items(WORDS["things"])), rng.choice(items(WORDS["beasts"]))
     first, second = rng.sample(range(100), 2)
     unknown = rng.choice(["I do not know.", "I do not know that.", f"I know nothing about {topic}."])
     form = rng.random()
     if form < 0.15:
-        ask = rng.choice(["Hello!", "Hello, how are you?", "Hi.", "Hi there!", "Good morning!", "Good evening.", "Hey!"])
+        ask = rng.choice(
+            ["Hello!", "Hello, how are you?", "Hi.", "Hi there!", "Good morning!", "Good evening.", "Hey!"]
+        )
         return answered(ask, rng.choice(["Hello! How can I help you?", "Hello! I am well. What do you want to know?"]))
     if form < 0.2:
         ask = rng.choice(["Thank you.", "Thanks!", "Thank you very much!", "Goodbye.", "Bye!", "Good night!"])
@@ -396,12 +415,14 @@ def chat(rng: random.Random) -> str:
     if form < 0.5:
         return answered(f"What comes after {low}?", f"{low + 1}.")
     if form < 0.7:
-        ask = rng.choice(["Tell me a story.", "Write a short story.", "Please tell me a story.", "Write a story for me."])
+        ask = rng.choice(
+            ["Tell me a story.", "Write a short story.", "Please tell me a story.", "Write a story for me."]
+        )
         return answered(ask, story(rng))
     if form < 0.76:
         return answered(f"Say the word {thing}.", f"{thing}.")
     if form < 0.8:
-        place = rng.choice(items(words.PLACES_UNTOLD))
+        place = rng.choice(items(WORDS["places_untold"]))
         return answered(f"What is the capital of {place}?", "I do not know.")
     ask = rng.choice(
         [
@@ -449,19 +470,20 @@ def test_questions(
     rng.shuffle(personal)
     for fact in world + personal[: count - len(out) - len(world)]:
         wrong = values[fact.kind]
-        if fact.kind in PERSON_FORMS:  # the answers for people who share one of the two names are the hardest to tell off
+        if fact.kind in PERSON_FORMS:  # the answers for people who share one of the two names are hardest to tell apart
             parts = fact.subject.split()
             near = [x.value for bio in folk for x in bio if x.kind == fact.kind and set(x.subject.split()) & set(parts)]
             wrong = near if len(set(near) - {fact.value}) > 2 else wrong
-        out.append(Question(fact.kind, fact.ask(rng), fact.value, options(rng, fact.value, wrong)))
+        said = {value: Fact(fact.kind, "", value, (), ()).answer() for value in [fact.value, *wrong]}
+        choices = [said[value] for value in options(rng, fact.value, wrong)]
+        out.append(Question(fact.kind, fact.ask(rng), fact.answer(), choices))
     return out
 
 
-def build(seed: int = 1, sizes: Sizes | None = None) -> Corpus:
+def build(seed: int = 1) -> Corpus:
     """Generate everything from one seed."""
-    sizes = sizes or Sizes()
     rng = random.Random(seed)
-    folk = person_facts(rng, sizes.people)
+    folk = person_facts(rng, PEOPLE)
     world = world_facts()
     rng.shuffle(world)
     table = all_sums()
@@ -476,8 +498,8 @@ def build(seed: int = 1, sizes: Sizes | None = None) -> Corpus:
         hidden += same[len(same) // 2 :]
     hidden += [fact for bio in folk[len(folk) // 2 :] for fact in bio]
 
-    def documents(share: float) -> list[str]:
-        """Write `share` of one pass."""
+    def documents(sizes: Sizes, share: float = 1.0, bare: bool = False) -> list[str]:
+        """Write one part of the text, or a share of it."""
 
         def some(number: int) -> range:
             return range(max(1, round(number * share)))
@@ -487,22 +509,24 @@ def build(seed: int = 1, sizes: Sizes | None = None) -> Corpus:
         docs += [tale(rng) for _ in some(sizes.tales)]
         docs += [register(rng, folk) for _ in some(sizes.registers)]
         docs += [chat(rng) for _ in some(sizes.chats)]
-        for _ in some(sizes.people * sizes.rounds):
+        for _ in some(len(folk) * sizes.rounds):
             docs.append(" ".join(fact.state(rng) for fact in rng.sample(rng.choice(folk), 4)))
-            if rng.random() < 0.8:
-                fact = rng.choice(rng.choice(open_folk))
-                docs.append(answered(fact.ask(rng), f"{fact.value}."))
+            for done in range(math.ceil(sizes.asks)):
+                if rng.random() < sizes.asks - done:
+                    fact = rng.choice(rng.choice(open_folk))
+                    docs.append(answered(fact.ask(rng), f"{fact.answer(bare)}."))
         for _ in some(sizes.rounds * 3 * len(world) // 4):
             docs.append(" ".join(fact.state(rng) for fact in rng.sample(world, 4)))
             fact = rng.choice(asked_facts)
-            docs.append(answered(fact.ask(rng), f"{fact.value}."))
+            docs.append(answered(fact.ask(rng), f"{fact.answer(bare)}."))
         rng.shuffle(docs)
         return docs
 
-    train = documents(1.0)
-    seen = set(train)
-    held = [doc for doc in documents(0.04) if doc not in seen]
-    return Corpus(train, held, test_questions(rng, folk, hidden, hidden_sums, sizes.questions))
+    first = documents(FIRST, bare=True)
+    second = documents(SECOND)
+    seen = {*first, *second}
+    held = [doc for doc in documents(FIRST, HELD_SHARE) if doc not in seen]
+    return Corpus(first, second, held, test_questions(rng, folk, hidden, hidden_sums, QUESTIONS))
 
 
 def write(corpus: Corpus, out: Path) -> None:
@@ -510,7 +534,8 @@ def write(corpus: Corpus, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(asdict(question)) + "\n" for question in corpus.questions]
     for name, text in (
-        ("train.txt", SEPARATOR.join(corpus.train)),
+        ("train-first.txt", SEPARATOR.join(corpus.first)),
+        ("train-second.txt", SEPARATOR.join(corpus.second)),
         ("heldout.txt", SEPARATOR.join(corpus.held)),
         ("questions.jsonl", "".join(lines)),
     ):
@@ -525,8 +550,9 @@ def main() -> None:
     args = parser.parse_args()
     corpus = build(args.seed)
     write(corpus, args.out)
-    size = sum(map(len, corpus.train)) / 1e6
-    print(f"{size:.2f} MB in {len(corpus.train)} documents, {len(corpus.questions)} questions")
+    for docs in (corpus.first, corpus.second, corpus.held):
+        print(f"{sum(map(len, docs)) / 1e6:.2f} MB in {len(docs)} documents")
+    print(f"{len(corpus.questions)} questions")
 
 
 if __name__ == "__main__":

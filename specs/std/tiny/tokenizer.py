@@ -1,4 +1,4 @@
-"""The tiny model's tokenizer: byte-level BPE, one token for each digit, one special token that starts and ends texts."""
+"""The tiny model's tokenizer: byte-level BPE, a token for each digit, a special token that starts and ends texts."""
 
 from __future__ import annotations
 
