@@ -17,7 +17,8 @@ from typing_extensions import TypeAliasType
 class Frozen(BaseModel):
     """Base of every record: immutable, no unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built on first validation: a check makes its records without validating them.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Quantity(Frozen):

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mobench_lang.ir import Entity, Frozen
-from mobench_lang.plan.model import PlanArtifact, PlanSetting
-from mobench_lang.protocol import Job
+
+if TYPE_CHECKING:  # a check reads manifests only: it has no use for plans and jobs
+    from mobench_lang.plan.model import PlanArtifact, PlanSetting
+    from mobench_lang.protocol import Job
 
 GROUPS = {"target": "mobench.targets", "engine": "mobench.engines"}
 

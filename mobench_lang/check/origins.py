@@ -8,6 +8,7 @@ does, so that they read the same on every machine.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from mobench_lang import ir
@@ -74,6 +75,7 @@ class Origins:
         return places
 
 
+@cache
 def _name(source: Source) -> str:
     """The name of a source relative to its project."""
     if source.path is None:
