@@ -168,7 +168,10 @@ class Model:
         handle = lib.llama_model_load_from_file(path.encode(), params)
         if not handle:
             raise from_log("load_failed", f"llama.cpp cannot load {path}", LOG.lines)
+        if lib.llama_model_has_encoder(handle) or not lib.llama_model_has_decoder(handle):
+            raise WorkerError("model_unsupported", f"{path} is not a decoder-only language model")
         self.handle = handle
+        self.n_swa: int = lib.llama_model_n_swa(handle)
         self.offloads = offload is None or bool(offload)
         self._vocab = lib.llama_model_get_vocab(handle)
         self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
@@ -263,6 +266,10 @@ class Context:
             raise from_log("context_failed", f"llama.cpp cannot make a context of {n_ctx} tokens", LOG.lines)
         self.model, self.handle = model, handle
         self.memory = lib.llama_get_memory(handle)
+        if not self.memory:
+            raise WorkerError(
+                "model_unsupported", "the model has no KV cache or state: it cannot generate token by token"
+            )
         self.n_ctx: int = lib.llama_n_ctx(handle)
         self.n_batch: int = lib.llama_n_batch(handle)
         self.n_ubatch: int = lib.llama_n_ubatch(handle)
@@ -296,7 +303,12 @@ class Context:
     def keep(self, count: int) -> bool:
         """Drop all but the first `count` tokens of the KV cache; False where the model's memory cannot (recurrent
         models)."""
-        return bool(api().llama_memory_seq_rm(self.memory, 0, count, -1))
+        lib = api()
+        if self.model.n_swa:  # a sliding window has forgotten what the token after the cut would have to see
+            oldest = lib.llama_memory_seq_pos_min(self.memory, 0)
+            if oldest > max(0, count - self.model.n_swa):
+                return False
+        return bool(lib.llama_memory_seq_rm(self.memory, 0, count, -1))
 
     def sampler(self, *, temperature: float, top_k: int, top_p: float, seed: int, banned: Sequence[int]) -> Any:
         """A sampler chain of the library: banned tokens, then greedy, or top-k, top-p, temperature and a seeded
@@ -319,6 +331,11 @@ class Context:
         lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(temperature))
         lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(seed & 0xFFFFFFFF))
         return chain
+
+
+def free_sampler(chain: Any) -> None:
+    """Give a sampler chain back."""
+    api().llama_sampler_free(chain)
 
 
 def kv_type(name: str | None) -> int:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mobench_lang.engines.llama_cpp import chat
-from mobench_lang.engines.llama_cpp.binding import Context, Model
+from mobench_lang.engines.llama_cpp.binding import Context, Model, free_sampler
 from mobench_lang.engines.llama_cpp.events import Writer
 from mobench_lang.engines.llama_cpp.faults import WorkerError
 from mobench_lang.engines.llama_cpp.loop import Loop, Timing
@@ -150,13 +150,19 @@ class Runner:
             self._pause(number, "between", self.workload.between_ns)
 
     def _talk(self, number: int, text: Script, talk: Talk, *, pauses: bool) -> None:
-        replies: list[str] = []
-        pending: list[int] = []  # the last token of the reply: seen by the user, not yet by the model
         sampling = self.workload.sampling
         banned = tuple(self.ends) if self.workload.ignore_eos else ()
         chain = self.context.sampler(
             temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p, seed=self.seed, banned=banned
         )
+        try:
+            self._turns(number, text, talk, chain, pauses=pauses)
+        finally:
+            free_sampler(chain)
+
+    def _turns(self, number: int, text: Script, talk: Talk, chain: Any, *, pauses: bool) -> None:
+        replies: list[str] = []
+        pending: list[int] = []  # the last token of the reply: seen by the user, not yet by the model
         for turn in range(len(talk.conversation.turns)):
             if turn and pauses:
                 self._pause(number, "think", self.workload.think_ns)
@@ -195,8 +201,10 @@ class Runner:
                 break
             same += 1
         if len(self.cached) > start + same and not self.context.keep(start + same):
-            self.context.clear()  # a recurrent state cannot be cut: evaluate everything again
-            self.cached, same = [], 0
+            self.context.clear()  # a recurrent state or a sliding window cannot be cut: evaluate everything again
+            same = 0
+            if start:
+                self.loop.fill(self.cached[:start])
         del self.cached[start + same :]
         return ids[same:]
 

@@ -96,7 +96,8 @@ def _start(job_id: str) -> Start:
 def read_job(path: Path) -> Job:
     """The job; raises WorkerError bad_job or unknown_version."""
     try:
-        raw = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        raw = json.loads(data)
     except OSError as error:
         raise WorkerError("bad_job", f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -107,7 +108,7 @@ def read_job(path: Path) -> Job:
             "unknown_version", f"the job has version {version!r}; this worker speaks version {JOB_VERSION}"
         )
     try:
-        job = Job.model_validate(raw)
+        job = Job.model_validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place_of = ".".join(str(part) for part in first["loc"])
