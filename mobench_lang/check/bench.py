@@ -184,8 +184,6 @@ class Checker:
 
     def _section(self, kind: ast.Name, block: ast.Block) -> None:
         known = (*PROTOCOL_BLOCKS, "matrix")
-        if block.name is not None:
-            self.ev.tell(messages.named_section(block))
         if kind.text not in known:
             self.ev.tell(messages.unknown_block(kind, known, "inside a bench"))
         elif kind.text in self.parts.sections:
@@ -442,6 +440,10 @@ class Checker:
         start, abort = values.get("start_below"), values.get("abort_above")
         if isinstance(start, Qty) and isinstance(abort, Qty) and start.value >= abort.value:
             self.ev.tell(messages.gate_order(settings["start_below"][1]))
+        for key in ("start_below", "abort_above"):
+            if key in values:
+                feasible.sensor(self.ev, self.axes, settings[key][1])
+                break
         load = values.get("max_load")
         protocol = ir.Protocol(
             warmup=_int(values.get("warmup"), 1),

@@ -20,8 +20,12 @@ from mobench_lang.syntax import ast
 
 def declare(ev: Evaluator, block: ast.Block, env: Env) -> Ent:
     """The entity of a top-level block; faults are reported and mark it as damaged."""
-    assert block.name is not None  # noqa: S101 - the grammar gives every declaration a name
+    assert block.name is not None  # noqa: S101 - the loader enters only blocks with a name
     kind = block.kind.text
+    reserved = ev.schema.blocks[kind].reserved
+    if reserved:
+        ev.tell(messages.reserved(block.head, f"`{kind}`", reserved))
+        return Ent(kind, block.name.text, block.name.text, "", {}, {}, block.head, damaged=True)
     parent = _parent(ev, block, env)
     body = attributes_of(ev, block.body)
     pack = parent.pack if parent else ""
@@ -43,10 +47,6 @@ def declare(ev: Evaluator, block: ast.Block, env: Env) -> Ent:
     missing = [] if damaged else [k for k, info in known.items() if info.required and k not in attrs]
     for key in missing:
         ev.tell(messages.missing_attribute(block, key, known[key]))
-        damaged = True
-    reserved = ev.schema.blocks[kind].reserved
-    if reserved:
-        ev.tell(messages.reserved(block.head, f"`{kind}`", reserved))
         damaged = True
     attrs = {k: v for k, v in attrs.items() if not isinstance(v, Poison)}
     identity = object()

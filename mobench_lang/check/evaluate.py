@@ -152,6 +152,10 @@ class Evaluator:
         if bound is not None:
             if bound.namespace is not None:
                 return self.tell(messages.namespace_as_value(expr, sorted(bound.namespace)))
+            if isinstance(bound.value, Ent) and expr.text in self.words(want):
+                return Word(
+                    expr.text
+                )  # `target = local`: where only a word can stand, a thing of that name is not meant
             return bound.value
         words = self.words(want)
         if expr.text in words:

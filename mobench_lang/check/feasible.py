@@ -21,10 +21,12 @@ from mobench_lang.check.units import Qty
 from mobench_lang.check.values import Ent, Folder, Rec, Val, Word, label, to_ir
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.matrix import expand, picker
+from mobench_lang.metrics import metrics
 from mobench_lang.pauses import pauses
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
+READINGS = 30  # fewer distinct readings in a window say nothing about its energy
 DEFAULT_TIMEOUT_NS = 600_000_000_000
 
 Find = Callable[[Evaluator, list[Val], list[Span]], Diagnostic | None]
@@ -72,6 +74,15 @@ def condition(ev: Evaluator, axes: Axes, attr: ast.Attr, value: Val) -> None:
                 return
 
 
+def sensor(ev: Evaluator, axes: Axes, span: Span) -> None:
+    """A thermal limit needs a temperature on the target of every device."""
+    for device in _entities(axes, "device"):
+        target = ev.schema.targets.get(device.pack)
+        if target is not None and not any(name.endswith("_temp") for name in target.metrics):
+            ev.tell(messages.no_gate_sensor(span, device.name, device.pack))
+            return
+
+
 # ---------------------------------------------------------------- time
 
 
@@ -100,6 +111,7 @@ def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
     for role_names, find in (
         (("engine", "quant"), _quant), (("engine", "device"), _target), (("model", "workload", "engine"), _context),
         (("model", "quant", "device"), _ram), (("device",), _meter),
+        (("device", "workload"), _window(bench)),
     ):  # fmt: skip
         names = [n for n in role_names if n in axes.tables]
         if len(names) < len(role_names):
@@ -109,6 +121,7 @@ def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
         suspects = _suspects(ev, axes, roles, binding, find)
         if suspects:
             _report(ev, bench, [*roles, *binding], suspects)
+    _storage(ev, axes, bench)
     _sources(ev, axes)
 
 
@@ -219,6 +232,53 @@ def _meter(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic |
     return messages.meter_not_on_target(
         device.spans.get("meter", spans[0]), meter.name, device.pack, [label(t) for t in targets]
     )
+
+
+def _window(bench: ir.Bench) -> Find:
+    """What finds a meter that reads too seldom for the windows of a workload with a declared duration."""
+    measured = [metrics()[m.name] for m in bench.metrics]
+    energy = any({"energy", "power"} & set(m.channels) or m.dimension == "energy per token" for m in measured)
+
+    def find(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
+        device, workload = values
+        if not energy or not isinstance(device, Ent) or not isinstance(workload, Ent):
+            return None
+        meter, duration = device.attrs.get("meter"), workload.attrs.get("duration")
+        interval = meter.attrs.get("interval") if isinstance(meter, Ent) else None
+        if not isinstance(meter, Ent) or not isinstance(interval, Qty) or not isinstance(duration, Qty):
+            return None
+        if interval.value * READINGS <= duration.value:
+            return None
+        where = device.spans.get("meter", spans[0])
+        return messages.meter_too_slow(where, meter.name, units.show(interval), units.show(duration), workload.name)
+
+    return find
+
+
+def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
+    """The weights that a device needs, as far as their sizes are known, must fit its free storage."""
+    devices = axes.tables["device"]
+    if "quant" not in axes.tables or not any("storage" in d.attrs for d in devices.values if isinstance(d, Ent)):
+        return
+    models, quants = axes.tables["model"].values, axes.tables["quant"].values
+    needed: dict[int, set[tuple[int, int]]] = {}
+    pick = picker(tuple(axes.order.index(n) for n in ("device", "model", "quant")))
+    for device, model, quant in map(pick, expand(bench)):
+        needed.setdefault(device, set()).add((model, quant))
+    for number, pairs in sorted(needed.items()):
+        owner = devices.values[number]
+        room = owner.attrs.get("storage") if isinstance(owner, Ent) else None
+        if not isinstance(owner, Ent) or not isinstance(room, Qty):
+            continue
+        sizes = [
+            size_of(ev, m, q.text)
+            for m, q in ((models[m], quants[q]) for m, q in sorted(pairs))
+            if isinstance(m, Ent) and isinstance(q, Word)
+        ]
+        total = sum((s.value for s in sizes if isinstance(s, Qty)), Decimal(0))
+        if total > room.value:
+            where = owner.spans.get("storage", devices.places[number])
+            ev.tell(messages.storage_too_small(where, owner.name, _gb(Qty(total, "B")), units.show(room)))
 
 
 def _sources(ev: Evaluator, axes: Axes) -> None:

@@ -257,8 +257,6 @@ def _collect(module: Module) -> None:
 def _collect_block(module: Module, block: ast.Block) -> None:
     kind, tell = block.kind.text, module.evaluator.tell
     if kind == "bench":
-        if block.name is None:
-            tell(messages.unnamed_declaration(block))
         if module.bench is not None:
             tell(messages.several_benches(block.kind, module.bench.head))
             return
@@ -268,9 +266,7 @@ def _collect_block(module: Module, block: ast.Block) -> None:
         if kind in (*PROTOCOL_BLOCKS, "matrix", "zip"):
             inside += "; it stands inside a bench"
         tell(messages.unknown_block(block.kind, ("bench", *DECLARED), inside))
-    elif block.name is None:
-        tell(messages.unnamed_declaration(block))
-    else:
+    elif block.name is not None:  # the parser has told of one without
         _enter(module, block.name, Entry(block.name.span, block))
 
 

@@ -650,19 +650,6 @@ def reserved(span: Span, what: str, why: str) -> Diagnostic:
     return Diagnostic("E0410", f"{what} cannot be used yet: {why}", span, "reserved")
 
 
-def unnamed_declaration(block: ast.Block) -> Diagnostic:
-    """E0411."""
-    return Diagnostic(
-        "E0411", f"{_an(block.kind.text)} needs a name", block.head, helps=(f"write `{block.kind.text} NAME {{ … }}`",)
-    )
-
-
-def named_section(block: ast.Block) -> Diagnostic:
-    """E0412."""
-    assert block.name is not None  # noqa: S101 - called for a named one
-    return Diagnostic("E0412", f"`{block.kind.text}` has no name", block.name.span, "remove it")
-
-
 def missing_role(block: ast.Block, role: str) -> Diagnostic:
     """E0413."""
     example = {
@@ -671,10 +658,10 @@ def missing_role(block: ast.Block, role: str) -> Diagnostic:
         "device": "device = local",
         "workload": "workload = generate(prompt = 512, output = 128)",
     }[role]
-    name = block.name.text if block.name else ""
+    name = f"bench `{block.name.text}`" if block.name else "this bench"
     return Diagnostic(
         "E0413",
-        f"bench `{name}` says nothing about the {role}",
+        f"{name} says nothing about the {role}",
         block.head,
         f"no `{role}`",
         helps=(f"add `{example}`, or `{role} in [ … ]` in its matrix",),
@@ -913,13 +900,6 @@ def axis_outside_matrix(axis: ast.Axis) -> Diagnostic:
     )
 
 
-def quant_unknown_source(span: Span, model: str) -> Diagnostic:
-    """W0519."""
-    return Diagnostic(
-        "W0519", f"the weights of `{model}` are not pinned", span, "may change", helps=('give `rev = "commit"`',)
-    )
-
-
 def sample_too_large(span: Span, size: int, cells: int) -> Diagnostic:
     """W0520."""
     return Diagnostic(
@@ -1047,17 +1027,22 @@ def unpinned(span: Span, model: str, source: Span | None) -> Diagnostic:
 def storage_too_small(span: Span, device: str, need: str, storage: str) -> Diagnostic:
     """E0610."""
     return Diagnostic(
-        "E0610", f"the models for `{device}` take {need}; it has {storage} for them", span, "does not fit"
+        "E0610",
+        f"the models for `{device}` take {need}; it has {storage} for them",
+        span,
+        "does not fit",
+        helps=("exclude some models or quants on this device, or free storage on it and raise `storage`",),
     )
 
 
-def meter_too_slow(span: Span, meter: str, interval: str, window: str) -> Diagnostic:
+def meter_too_slow(span: Span, meter: str, interval: str, window: str, workload: str) -> Diagnostic:
     """W0611."""
     return Diagnostic(
         "W0611",
-        f"meter `{meter}` reads every {interval}; 30 readings do not fit into a window of {window}",
+        f"meter `{meter}` reads every {interval}; 30 readings do not fit into the {window} of `{workload}`",
         span,
         "no energy will be reported",
+        helps=("lengthen the `duration` of the workload, or use a faster meter",),
     )
 
 
@@ -1113,11 +1098,6 @@ def claim_units(expr: ast.Binary, left: str, right: str) -> Diagnostic:
     return Diagnostic(
         "E0704", f"{left} cannot be compared with {right}", expr.right.span, right, (Label(expr.left.span, left),)
     )
-
-
-def claim_needs_unit(span: Span, dimension: Dimension, value: Decimal) -> Diagnostic:
-    """E0312, in a claim."""
-    return needs_unit(span, value, dimension)
 
 
 def not_a_claim(span: Span) -> Diagnostic:
@@ -1188,11 +1168,6 @@ def claim_arithmetic(span: Span, op: str, left: str, right: str) -> Diagnostic:
     return Diagnostic("E0712", f"`{op}` does not go between {left} and {right} in a claim", span)
 
 
-def reserved_metric(name: ast.Name, why: str) -> Diagnostic:
-    """E0713."""
-    return Diagnostic("E0713", f"`{name.text}` cannot be measured yet: {why}", name.span, "reserved")
-
-
 def where_matches_nothing(span: Span) -> Diagnostic:
     """W0714."""
     return Diagnostic("W0714", "no cell is meant by this `where`", span, "never true")
@@ -1236,4 +1211,10 @@ def gate_order(span: Span) -> Diagnostic:
 
 def no_gate_sensor(span: Span, device: str, target: str) -> Diagnostic:
     """E0804."""
-    return Diagnostic("E0804", f"target `{target}` of `{device}` has no temperature to wait for", span)
+    return Diagnostic(
+        "E0804",
+        f"target `{target}` of `{device}` has no temperature to wait for",
+        span,
+        "no sensor",
+        helps=("remove it, or pause between launches with `cooldown`",),
+    )
