@@ -27,6 +27,9 @@ DEEPEST = 100  # levels of a tree; later stages walk it recursively, some frames
 Children: TypeAlias = Sequence[Any]  # tokens and nodes, as the rule has them
 ParseExpression: TypeAlias = Callable[["Builder", int, int], ast.Expr]
 
+SECTIONS = ("matrix", "zip", "run", "thermal", "conditions")
+"""Blocks that stand inside a bench."""
+
 
 class Builder:
     """One method per grammar rule, called with the rule's children."""
@@ -102,8 +105,8 @@ class Builder:
         return cast(ast.Stmt, self._bounded(children[0], lambda span: ast.Broken(span, None)))
 
     def check_top(self, item: ast.Item) -> None:
-        """A block at the top has a name."""
-        if isinstance(item, ast.Block) and item.name is None:
+        """A block at the top has a name; one that belongs inside a bench is reported as such by the checker."""
+        if isinstance(item, ast.Block) and item.name is None and item.kind.text not in SECTIONS:
             self.faults.append(messages.block_without_name(item.kind))
 
     def check_nested(self, block: ast.Block) -> None:
