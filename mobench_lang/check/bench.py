@@ -28,6 +28,7 @@ from mobench_lang.metrics import DEFAULT_METRICS
 from mobench_lang.plugins import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
+from mobench_lang.syntax.unparse import expression_text
 
 MAX_CELLS = 10_000_000
 
@@ -398,9 +399,9 @@ class Checker:
         return reads, true, unknown
 
     def _clause(self, exclude: ast.Exclude, usable: bool) -> ir.Clause | None:
-        because = exclude.because.plain or "" if exclude.because is not None else ""
+        because = "" if exclude.because is None else self.ev.value(exclude.because, self.scope)
         keys = self._keys(exclude.condition, usable)
-        if keys is None:
+        if keys is None or not isinstance(because, str):
             return None
         reads, true, unknown = keys
         return ir.Clause.model_construct(
@@ -586,10 +587,6 @@ class Checker:
             return None
         feasible.combinations(self.ev, self.axes, bench)
         return bench
-
-
-def expression_text(expr: ast.Expr) -> str:
-    return " ".join(expr.span.text.split())
 
 
 def _later_ones_took(bench: ir.Bench, number: int, count: Count) -> bool:
