@@ -74,14 +74,13 @@ _callbacks: list[object] = []  # ctypes callbacks live as long as something refe
 
 
 def _ggml(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of ggml by name; ctypes finds the symbols that libllama was linked with."""
-    for path in library.libraries():
-        if "ggml" in path.name:
-            found = getattr(ctypes.CDLL(str(path)), name, None)
-            if found is not None:
-                found.restype, found.argtypes = result, list(arguments)
-                return found  # type: ignore[no-any-return]
-    raise WorkerError("library_broken", f"the installed llama.cpp has no {name}")
+    """A function of ggml by name, from the very objects that libllama was linked with: looked up through libllama's
+    handle. Opening `libggml.so` by its path would load a second copy, since wheels hold files instead of links."""
+    found = getattr(ctypes.CDLL(api()._lib._name), name, None)
+    if found is None:
+        raise WorkerError("library_broken", f"the installed llama.cpp has no {name}")
+    found.restype, found.argtypes = result, list(arguments)
+    return found  # type: ignore[no-any-return]
 
 
 def _text(fill: Callable[[Any, int], int], size: int = 256) -> str:
@@ -142,6 +141,19 @@ def chosen(backend: str | None) -> tuple[Device, ...] | None:
         there = ", ".join(sorted({d.backend for d in devices()}))
         raise WorkerError("backend_missing", f"this build of llama.cpp has no {backend} device; it has: {there}")
     return found
+
+
+def _cpu_function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """A function of the CPU backend, which may be a shared object of its own that libllama does not know."""
+    cpu = next((d for d in devices() if d.is_cpu), None)
+    if cpu is None:
+        raise WorkerError("library_broken", "the installed llama.cpp has no CPU backend")
+    registry = _ggml("ggml_backend_dev_backend_reg", ctypes.c_void_p, ctypes.c_void_p)(cpu.handle)
+    look_up = _ggml("ggml_backend_reg_get_proc_address", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
+    address = look_up(registry, name.encode())
+    if not address:
+        raise WorkerError("library_broken", f"the CPU backend of the installed llama.cpp has no {name}")
+    return ctypes.CFUNCTYPE(result, *arguments)(address)
 
 
 # ---------------------------------------------------------------- the model
@@ -285,7 +297,7 @@ class Context:
         token. `llama-bench` does the same, with the same settings."""
         lib = api()
         default = _ggml("ggml_threadpool_params_default", _ThreadPoolParams, ctypes.c_int)
-        new = _ggml("ggml_threadpool_new", ctypes.c_void_p, ctypes.POINTER(_ThreadPoolParams))
+        new = _cpu_function("ggml_threadpool_new", ctypes.c_void_p, ctypes.POINTER(_ThreadPoolParams))
         attach = lib._lib.llama_attach_threadpool
         attach.argtypes, attach.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p], None
         pools = []

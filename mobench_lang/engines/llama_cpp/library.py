@@ -54,6 +54,8 @@ def digest() -> str:
 def commit() -> str:
     """The commit of llama.cpp that the shared objects were made from, as ggml tells it; `unknown` if it does not."""
     base = next((p for p in libraries() if p.stem == "libggml-base"), None)
+    if base is not None and (linked := base.with_name(f"{base.name}.0")).exists():
+        base = linked  # the name that libllama asks for: wheels hold copies, and another name would be loaded twice
     try:
         told = ctypes.CDLL(str(base)).ggml_commit if base else None
     except (OSError, AttributeError):

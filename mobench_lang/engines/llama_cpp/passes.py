@@ -128,8 +128,8 @@ class Runner:
         work = self.workload
         self._begin(number)
         ids = self.draw.opening(work.prompt_tokens or 0, self.model)
+        first = None if ids else self.draw.opening(1, self.model)[0]
         outputs = self.draw.tokens(work.output_tokens)
-        first = None if ids else self.model.bos if self.model.add_bos else self.draw.token()
         self._fits(len(ids) or 1, work.output_tokens)
         gc.collect()
         self.marks.reset()
