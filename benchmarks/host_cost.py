@@ -1,10 +1,10 @@
 """What mobench itself costs per trial on this machine, outside engine start, load and measured windows (limit 100 ms).
 
-Usage: python benchmarks/host_cost.py MODEL.gguf [REPEAT [ENGINE]]. Writes benchmarks/results/host_cost.json. A plan of one
-cell is executed through the public face. Per trial two figures are taken: `overhead_ms` from the journal (folders, state,
-sampler, teardown, flushing), and `between_ms`, the time from one `end` record to the next on the wall clock less the
-engine's process, start to last window, which also holds the schedule, the gate without limits and the record itself.
-Engine start is reported on its own; load is in the events.
+Usage: python benchmarks/host_cost.py MODEL.gguf [REPEAT [ENGINE]]. Writes benchmarks/results/host_cost.json. A plan
+of one cell is executed through the public face. Per trial two figures are taken: `overhead_ms` from the journal
+(folders, state, sampler, teardown, flushing), and `between_ms`, the time from one `end` record to the next on the
+wall clock less the engine's process, start to last window, which also holds the schedule, the gate without limits and
+the record itself. Engine start is reported on its own; load is in the events.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mobench_targets.local import facts
+
 from mobench_lang.execute import Options, execute
 from mobench_lang.ir import Entity, Order
 from mobench_lang.plan.digest import canonical_json, plan_digest
 from mobench_lang.plan.model import Plan, PlanArtifact, PlanAxis, PlanProtocol
-from mobench_targets.local import facts
 
 
 def axis(name: str, value: Entity) -> PlanAxis:

@@ -1,9 +1,9 @@
 """What the local target's sampler costs beside a busy process: share of a core at 10 Hz (limit 0.5 %).
 
-Usage: python benchmarks/sampler.py [SECONDS [HZ…]]. Writes benchmarks/results/sampler.json. The cost is measured twice: by
-the sampler itself (its last line) and from outside (rusage of the process, its start included). The engine's place is
-taken by a process that keeps one core busy. `extra` adds made-up sensor files, as a machine with hwmon, cpufreq and RAPL
-has them: ten slow ones and two energy counters.
+Usage: python benchmarks/sampler.py [SECONDS [HZ…]]. Writes benchmarks/results/sampler.json. The cost is measured
+twice: by the sampler itself (its last line) and from outside (rusage of the process, its start included). The
+engine's place is taken by a process that keeps one core busy. `extra` adds made-up sensor files, as a machine with
+hwmon, cpufreq and RAPL has them: ten slow ones and two energy counters.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opene
             f"no space left in {run.folder}; the launch is not recorded. Make room and run the same command again"
         )
     write_atomic(folder / "state.json", json.dumps({"before": before, "after": after}).encode() + b"\n", durable=False)
-    sync_files(folder)
+    await sync_files(folder)
     wall = time.monotonic_ns() - begin
     run.append(
         "end",
