@@ -46,7 +46,17 @@ def source() -> Path:
     found = sorted(folder.glob(f"llama_cpp_python-{version}.tar.gz"))
     if not found:
         folder.mkdir(parents=True, exist_ok=True)
-        download = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "-d", str(folder)]
+        download = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--no-binary",
+            "llama-cpp-python",
+            "-d",
+            str(folder),
+        ]
         _run([*download, f"llama-cpp-python=={version}"], "download the source of llama-cpp-python")
         found = sorted(folder.glob(f"llama_cpp_python-{version}.tar.gz"))
     if not found:

@@ -116,6 +116,7 @@ class Runner:
                 self._talks(number, self.text, until, pauses=not warmup)
             if time.monotonic_ns() >= until:
                 break
+            self._pause(number, "between", self.workload.between_ns)
         end, used = time.monotonic_ns(), time.process_time_ns() - cpu
         self.out.emit(Pass(pass_=number, warmup=warmup, start=start, end=end, cpu_ns=used))
         pss = self.marks.pss()
@@ -146,8 +147,6 @@ class Runner:
             self._talk(number, text, talk, pauses=pauses)
             if self.workload.duration_ns and pauses and time.monotonic_ns() >= until:
                 return
-        if pauses and time.monotonic_ns() < until:
-            self._pause(number, "between", self.workload.between_ns)
 
     def _talk(self, number: int, text: Script, talk: Talk, *, pauses: bool) -> None:
         sampling = self.workload.sampling
