@@ -18,6 +18,7 @@ from mobench_lang.syntax.scan import KEYWORDS, RESERVED, UNITS, Kind, Token
 BINARY = frozenset(["+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", "..", "and", "or", "in"])
 COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
 FORMS = frozenset("use let exclude include sample pairwise measure expect warn".split())
+_LEADING = frozenset(["and", "or", "in", "where", "per", "because", "then", "else", "extends"])
 BODY_WORDS = FORMS - {"use", "let"}
 
 
@@ -124,6 +125,8 @@ def _key(f: Fault) -> Diagnostic | None:
         return None
     if key.kind is Kind.STRING and sign in ("=", ":", "==", "in"):
         return messages.quoted_key(f.span(base))
+    if key.text in _LEADING and base == 0 and sign not in ("=", "in", "?"):
+        return messages.leading_operator(f.span(0), key.text)
     if key.text == "-" and base == 0:
         return messages.yaml(f.span(0), "a list is written `[a, b]`")
     if key.kind is not Kind.NAME:
@@ -150,11 +153,9 @@ def _equals(f: Fault) -> Diagnostic | None:
         return None
     after = base + 1 + (f.text(base + 1) == "?" and base == 0)
     if f.at == after and f.is_value(after, begins=True) and not any(t.text in ("=", "{") for t in f.tokens[after:after + 2]):
-        return messages.missing_equals(f.span(base), f.span(after))
+        return messages.missing_equals(f.span(base), f.span(after), f.span(after, len(f.tokens) - 1))
     if f.at == after == len(f.tokens):
-        return messages.missing_equals(f.span(base), None)
-    if f.at == after and f.text(after) == "[":
-        return messages.missing_equals(f.span(base), f.span(after))
+        return messages.missing_value_of(f.span(base))
     return None
 
 
@@ -229,7 +230,7 @@ def _entries(f: Fault) -> Diagnostic | None:
     if brackets[-1] == "{" and f.text(f.at) == "==":
         return messages.double_equals(f.span(f.at))
     if brackets[-1] == "{" and f.is_value(f.at, begins=True):
-        return messages.missing_equals(f.span(f.at - 1), f.span(f.at))
+        return messages.missing_equals(f.span(f.at - 1), f.span(f.at), f.span(f.at))
     return None
 
 

@@ -14,6 +14,7 @@ from mobench_lang.syntax import ast
 from mobench_lang.syntax.scan import UNITS, Kind
 
 EDITION = 1
+_UNITS_HELP = "the units: " + " ".join(u for u in UNITS if u != "\u03bcs")  # shown once, with the micro sign
 
 FORMS = {
     "use": '`use "path" as name`, or `use "path" { a, b }`',
@@ -188,16 +189,19 @@ def empty_expression(span: Span) -> Diagnostic:
 # -------------------------------------------------------------- keys and values
 
 
-def missing_equals(key: Span, value: Span | None) -> Diagnostic:
-    """`repeat 5`."""
-    if value is None:
-        return Diagnostic(
-            "E0121", f"`{key.text}` has no value", _after(key), label="` = value` is missing here",
-            helps=(f"write `{key.text} = …`, or `{key.text} {{ … }}` if it is a block",), facts=(("key", key.text),),
-        )  # fmt: skip
+def missing_value_of(key: Span) -> Diagnostic:
+    """A key alone on its line."""
+    return Diagnostic(
+        "E0121", f"`{key.text}` has no value", _after(key), label="` = value` is missing here",
+        helps=(f"write `{key.text} = …`, or `{key.text} {{ … }}` if it is a block",), facts=(("key", key.text),),
+    )  # fmt: skip
+
+
+def missing_equals(key: Span, value: Span, rest: Span) -> Diagnostic:
+    """`repeat 5`: the key, the first token of the value and all of it."""
     return Diagnostic(
         "E0121", f"`=` is missing between `{key.text}` and its value", value, label="expected `=` before this",
-        helps=(f"write `{key.text} = {_short(value.text)}`",), facts=(("key", key.text),),
+        helps=(f"write `{key.text} = {_short(rest.text)}`",), facts=(("key", key.text),),
         fixes=(_edit("insert `=`", Span(key.source, key.end, value.start), " = "),),
     )  # fmt: skip
 
@@ -261,11 +265,15 @@ def value_on_next_line(sign: Span, value: Span) -> Diagnostic:
     )  # fmt: skip
 
 
+_CLAUSES = frozenset(["where", "per", "because", "then", "else", "extends"])
+
+
 def leading_operator(span: Span, operator: str) -> Diagnostic:
     """A line that begins with an operator."""
     return Diagnostic(
         "E0132", f"a line cannot begin with `{operator}`", span, label="the line before has already ended",
-        helps=(f"end the line before with `{operator}`, or put the whole value in ( )",), facts=(("operator", operator),),
+        helps=(f"end the line before with `{operator}`" + ("" if operator in _CLAUSES else ", or put the whole value in ( )"),),
+        facts=(("operator", operator),),
     )  # fmt: skip
 
 
@@ -465,11 +473,11 @@ def unknown_unit(span: Span) -> Diagnostic:
     if not near and unit.isidentifier():
         return Diagnostic(
             "E0138", f"`{_short(unit)}` is not a unit", span, label="a name cannot begin with a digit, a number ends in a unit",
-            helps=("the units: " + " ".join(UNITS),), facts=(("number", number), ("unit", unit)),
+            helps=(_UNITS_HELP,), facts=(("number", number), ("unit", unit)),
         )  # fmt: skip
     return Diagnostic(
         "E0138", f"`{_short(unit)}` is not a unit", span, label=f"did you mean {ways}?" if near else "unknown unit",
-        helps=("the units: " + " ".join(UNITS),), facts=(("number", number), ("unit", unit)), fixes=fixes,
+        helps=(_UNITS_HELP,), facts=(("number", number), ("unit", unit)), fixes=fixes,
     )  # fmt: skip
 
 

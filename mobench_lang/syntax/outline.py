@@ -443,10 +443,15 @@ def _tells(tokens: Sequence[Token], indents: dict[int, int]) -> bool:
     told, total = 0, 0
     lines = _lines(tokens)
     for line, below in zip(lines, lines[1:], strict=False):
-        if line[-1].text == "{" and below[0].text != "}":
+        if line[-1].text == "{" and below[0].text not in ("}", "let") and not _at_the_top(below):
             total += 1
             told += indents[below[0].line] > indents[line[0].line]
     return told * 2 >= total
+
+
+def _at_the_top(line: list[Token]) -> bool:
+    """True for lines that stand at the top of a file only: `kind name …` and `use`."""
+    return line[0].text == "use" or [t.kind is Kind.NAME and t.text not in KEYWORDS for t in line[:2]] == [True, True]
 
 
 def _made_up(tokens: Sequence[Token]) -> dict[int, int]:
@@ -454,13 +459,13 @@ def _made_up(tokens: Sequence[Token]) -> dict[int, int]:
     found: dict[int, int] = {}
     depth = 0
     for line in _lines(tokens):
-        names = [t.kind is Kind.NAME and t.text not in KEYWORDS for t in line[:2]]
-        if names == [True, True] or line[0].text == "use":
+        headed = _at_the_top(line)
+        if headed:
             depth = 0
         elif line[0].text == "}":
             depth = max(0, depth - 1)
         found[line[0].line] = 2 * depth
-        if line[-1].text == "{" or (names == [True, True] and "{" not in [t.text for t in line]):
+        if line[-1].text == "{" or (headed and line[0].text != "use" and "{" not in [t.text for t in line]):
             depth += 1
     return found
 

@@ -30,7 +30,7 @@ def parse(source: Source) -> tuple[ast.File, Diagnostics]:
         edition, items = parse_range(source, builder, "file", 0, len(source.text))
         found += builder.faults
     except Stuck as e:
-        recovery = Recovery(source, lambda: Builder(source, _interpolation))
+        recovery = Recovery(source, lambda: Builder(source, _interpolation), e)
         edition, items = recovery.edition, recovery.items
         at = source.span(e.start, e.end)
         found += recovery.faults or ([] if found else [messages.unexpected(at, f"`{at.text}`")])

@@ -20,18 +20,21 @@ from mobench_lang.syntax.scan import KEYWORDS, Kind, Token, scan
 from mobench_lang.syntax.text import deceives
 
 BRACKETS = frozenset(["E0124", "E0125", "E0151"])
+MOST_TOKENS = 40_000
 MOST_FAULTS = 100  # after these a text is no spec, and more of them help nobody
 
 
 class Recovery:
     """One run over a faulty text; `edition`, `items` and `faults` hold what came of it."""
 
-    def __init__(self, source: Source, builder: Callable[[], Builder]) -> None:
+    def __init__(self, source: Source, builder: Callable[[], Builder], stuck: Stuck) -> None:
         self.source = source
         self.faults: list[Diagnostic] = []
         self.edition: ast.Edition | None = None
         self._builder = builder
-        outliner = Outliner(source, scan(source.text))
+        # Where a large text is wrong, what comes long after its first fault would cost seconds and help nobody.
+        right = source.text.count(" ", 0, stuck.start) + 2 * source.text.count("\n", 0, stuck.start)
+        outliner = Outliner(source, scan(source.text, 2 * right + MOST_TOKENS))
         self.tokens = outliner.tokens
         statements = self._edition(outliner.run())
         items: list[ast.Item] = []
@@ -76,11 +79,13 @@ class Recovery:
 
     def _convert(self, statement: Statement, top: bool) -> list[ast.Stmt | ast.Use]:
         """The node of a statement; `Broken` ones, with the fault noted, if there is none."""
+        if len(self.faults) >= MOST_FAULTS:
+            return self._broken(self.tokens[statement.begin : min(statement.end, statement.begin + 40)])
         tokens = self._tokens(statement)
         if not tokens:
             return []
-        if len(self.faults) >= MOST_FAULTS or any(t.kind.is_bad and deceives(t.text[0]) for t in tokens):
-            return self._broken(tokens)  # enough was said, or the character was reported with the text
+        if any(t.kind.is_bad and deceives(t.text[0]) for t in tokens):
+            return self._broken(tokens)  # the character was reported with the text
         if statement.fault is None and statement.loose is None:
             try:
                 return [self._parse("top" if top else "statement", tokens)]  # type: ignore[list-item]

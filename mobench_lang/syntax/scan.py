@@ -87,8 +87,8 @@ _SCANNER = re.compile("|".join(f"(?P<{k.name}>{p})" for k, p in _PATTERNS.items(
 _KINDS = {k.name: k for k in Kind}
 
 
-def scan(text: str) -> list[Token]:
-    """The tokens of a text."""
+def scan(text: str, most: int | None = None) -> list[Token]:
+    """The tokens of a text, or the first `most` of them."""
     tokens: list[Token] = []
     line, first = 1, True
     newline = Kind.NEWLINE
@@ -102,4 +102,6 @@ def scan(text: str) -> list[Token]:
             first = False
             if kind is Kind.BAD_COMMENT:
                 line += piece.count("\n")
+        if len(tokens) == most:
+            break
     return tokens
