@@ -116,8 +116,12 @@ class Devices:
 
 
 def describe(trial: TrialStarted) -> str:
-    """What is measured: the values of the axes, without the device."""
-    values = " ".join(value for axis, value in trial.labels if axis != "device")
+    """What is measured: the values of the axes, without the device; a bare number needs the name of its axis."""
+    values = " ".join(
+        value if axis in ("model", "quant", "engine", "workload") else f"{axis}={value}"
+        for axis, value in trial.labels
+        if axis != "device"
+    )
     again = f", attempt {trial.attempt + 1}" if trial.attempt else ""
     return f"{values} #{trial.rep + 1}{again}"
 

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -340,7 +339,6 @@ class _Exec:
         for device in lane:
             self.report(DeviceGone(device.name, "internal", text))
         run.append("note", level="error", message="".join(traceback.format_exception(error)))
-        print("".join(traceback.format_exception(error)), file=sys.stderr)
         return None
 
     async def _restore(self) -> None:

@@ -13,9 +13,10 @@ from mobench_lang.execute.history import FINISHED, History, Trial
 from mobench_lang.execute.load import Build
 from mobench_lang.execute.schedule import Slot, schedule
 from mobench_lang.ir import Value
+from mobench_lang.plan.cell import resolve
 
 Only = Callable[[Mapping[str, str], Mapping[str, Value]], bool]
-"""Whether a cell is wanted, from the labels and the values of its axes."""
+"""Whether a cell is wanted, from the labels and the values of its axes, with what free axes bind applied."""
 
 
 @dataclass(slots=True)
@@ -40,7 +41,10 @@ def select(build: Build, only: Only | None) -> dict[str, list[int]]:
 def _wanted(build: Build, number: int, only: Only) -> bool:
     _, vector = build.cell(number)
     pairs = list(zip(build.plan.axes, vector, strict=True))
-    return only({axis.name: axis.labels[i] for axis, i in pairs}, {axis.name: axis.values[i] for axis, i in pairs})
+    values: dict[str, Value] = {axis.name: axis.values[i] for axis, i in pairs}
+    cell = resolve(build.plan, vector)  # `engine.threads` means what the launch will be told
+    values |= {"engine": cell.engine, "device": cell.device, "workload": cell.workload}
+    return only({axis.name: axis.labels[i] for axis, i in pairs}, values)
 
 
 def work(build: Build, cells: list[int], history: History, *, retry_failed: bool) -> Work:

@@ -128,6 +128,14 @@ def test_every_repetition_of_a_cell_sends_the_same_tokens(lab: Lab, tmp_path: Pa
     assert len(set.union(*seeds.values())) == 2
 
 
+def test_only_sees_what_a_free_axis_binds(lab: Lab, tmp_path: Path) -> None:
+    build = plans.build(tmp_path / "build", axes=(plans.axis("threads", (1, 2), binds="engine.threads", kind="int"),))
+    result = lab.exec(build, only=lambda labels, values: getattr(values["engine"], "get")("threads") == 2)  # noqa: B009
+    assert result.counts == {"ok": 1}
+    (start,) = journal(lab.folders()[0], "start")
+    assert json.loads((lab.folders()[0] / start["folder"] / "job.json").read_text())["engine"]["threads"] == 2
+
+
 def test_a_workload_becomes_a_job(lab: Lab, tmp_path: Path) -> None:
     from mobench_lang.ir import Record
 

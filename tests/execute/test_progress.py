@@ -22,7 +22,7 @@ from mobench_lang.execute.progress import (
     Waiting,
 )
 
-LABELS = (("model", "tiny"), ("engine", "llama_cpp"), ("device", "phone"), ("workload", "chat"))
+LABELS = (("model", "tiny"), ("engine", "llama_cpp"), ("device", "phone"), ("threads", "4"), ("workload", "chat"))
 
 
 def started(attempt: int = 0) -> TrialStarted:
@@ -68,9 +68,9 @@ def test_plain_lines() -> None:
         "warning: the device was restored",
         "phone: Tensor G3, 3 trials to do",
         "phone: waits for 45.0 °C, starts below 40 °C",
-        "phone: 1/4 tiny llama_cpp chat #2: failed (crashed): SIGSEGV; another attempt follows, – to go",
-        "phone: 2/4 tiny llama_cpp chat #2, attempt 2: ok (2 s), 2 min to go",
-        "phone: 3/4 tiny llama_cpp chat #2: invalid (wrong_threads): asked for threads 4, used 2, 45 s to go",
+        "phone: 1/4 tiny llama_cpp threads=4 chat #2: failed (crashed): SIGSEGV; another attempt follows, – to go",
+        "phone: 2/4 tiny llama_cpp threads=4 chat #2, attempt 2: ok (2 s), 2 min to go",
+        "phone: 3/4 tiny llama_cpp threads=4 chat #2: invalid (wrong_threads): asked for threads 4, used 2, 45 s to go",
         "phone: cannot be used: the cable was pulled",
         "hello-1 is partial: 1 invalid, 2 ok",
     ]
@@ -85,11 +85,11 @@ def test_the_live_table() -> None:
     board.take(started())
     console.print(board.table())
     text = out.getvalue()
-    assert "phone: tiny llama_cpp chat #2: failed (crashed): SIGSEGV; another attempt follows" in text
+    assert "phone: tiny llama_cpp threads=4 chat #2: failed (crashed): SIGSEGV; another attempt follows" in text
     row = text.splitlines()[-1].split()
     assert row[:2] == ["phone", "2/4"]
     assert "41.5 °C" in text
-    assert text.rstrip().endswith("tiny llama_cpp chat #2")
+    assert text.rstrip().endswith("tiny llama_cpp threads=4 chat #2")
 
 
 def test_names_cannot_steer_the_terminal() -> None:
