@@ -33,8 +33,7 @@ class Recovery:
         self.edition: ast.Edition | None = None
         self._builder = builder
         # Where a large text is wrong, what comes long after its first fault would cost seconds and help nobody.
-        right = source.text.count(" ", 0, stuck.start) + 2 * source.text.count("\n", 0, stuck.start)
-        outliner = Outliner(source, scan(source.text, 2 * right + MOST_TOKENS))
+        outliner = Outliner(source, scan(source.text, MOST_TOKENS, stuck.start))
         self.tokens = outliner.tokens
         statements = self._edition(outliner.run())
         items: list[ast.Item] = []

@@ -87,8 +87,8 @@ _SCANNER = re.compile("|".join(f"(?P<{k.name}>{p})" for k, p in _PATTERNS.items(
 _KINDS = {k.name: k for k in Kind}
 
 
-def scan(text: str, most: int | None = None) -> list[Token]:
-    """The tokens of a text, or the first `most` of them."""
+def scan(text: str, enough: int | None = None, beyond: int = 0) -> list[Token]:
+    """The tokens of a text; with `enough`, about that many of those behind offset `beyond`."""
     tokens: list[Token] = []
     line, first = 1, True
     newline = Kind.NEWLINE
@@ -102,6 +102,8 @@ def scan(text: str, most: int | None = None) -> list[Token]:
             first = False
             if kind is Kind.BAD_COMMENT:
                 line += piece.count("\n")
-        if len(tokens) == most:
-            break
+        if enough is not None and match.start() >= beyond:
+            enough -= 1
+            if enough <= 0:
+                break
     return tokens
