@@ -11,6 +11,7 @@ would be taken for the model's. `llama_cpp.llama_cpp`, the low-level binding, st
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -177,7 +178,7 @@ class Model:
         if engine.mmap is not None:
             params.load_mode = _LOAD_MMAP if engine.mmap else _LOAD_PLAIN
         LOG.lines.clear()
-        handle = lib.llama_model_load_from_file(path.encode(), params)
+        handle = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not handle:
             raise from_log("load_failed", f"llama.cpp cannot load {path}", LOG.lines)
         if lib.llama_model_has_encoder(handle) or not lib.llama_model_has_decoder(handle):

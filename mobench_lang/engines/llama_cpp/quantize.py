@@ -25,7 +25,7 @@ def quantize(source: str, target: str, quant: str, *, requantize: bool) -> None:
     params.ftype = getattr(lib, name)
     params.nthread = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     params.allow_requantize = requantize
-    if lib.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params)):
+    if lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params)):
         raise from_log("quantize_failed", f"llama.cpp cannot make {quant} from {source}", LOG.lines)
 
 
