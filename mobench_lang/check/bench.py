@@ -244,11 +244,11 @@ class Checker:
         outer = self.scope.find(key)
         if outer is not None or key in self.ev.functions:
             self.ev.tell(messages.overlapping_axis(name, outer.span if outer else None))
-            self.parts.damaged = True
+            self._note_broken(ast.Broken(span, name))
             return False
         if key in RESULT_COLUMNS or key in self.schema.metrics:
             self.ev.tell(messages.axis_is_column(name))
-            self.parts.damaged = True
+            self._note_broken(ast.Broken(span, name))
             return False
         self.axes.tables[key] = Table(name, expr, single, self._want(key), span)
         if not grouped:
@@ -575,15 +575,14 @@ class Checker:
                 and not bench.excludes[number].unknown
                 and not _later_ones_took(bench, number, count)
             ):
-                self.ev.tell(messages.no_effect_exclude(exclude.span, always=False))
-            elif count.excluded[number] == count.total and count.total:
-                self.ev.tell(messages.no_effect_exclude(exclude.span, always=True))
+                self.ev.tell(messages.no_effect_exclude(exclude.span))
         if count.repeated and self.parts.includes:
             self.ev.tell(messages.duplicate_cells(self.parts.includes[0].span, count.repeated))
         if bench.design is not None and bench.design.kind == "sample" and not count.not_sampled:
             self.ev.tell(messages.sample_too_large(self.parts.designs[0].span, bench.design.size or 0, count.cells))
         if count.cells == 0:
-            self.ev.tell(messages.no_cells(self._matrix_span()))
+            alone = [e.span for e, n in zip(self.parts.excludes, count.excluded, strict=True) if n == count.total]
+            self.ev.tell(messages.no_cells(alone[0] if alone else self._matrix_span(), clause=bool(alone)))
             return None
         feasible.combinations(self.ev, self.axes, bench)
         return bench

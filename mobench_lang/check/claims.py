@@ -102,15 +102,19 @@ class Claims:
         return None
 
     def _about_metric(self, call: ast.Call) -> bool:
-        if len(call.args) != 1 or call.named:
-            return isinstance(call.function, ast.Name) and call.function.text in AGGREGATES and not call.args
-        argument = call.args[0]
-        if isinstance(argument, ast.Call) and isinstance(argument.function, ast.Name):
-            return argument.function.text == "baseline"
-        return isinstance(argument, ast.Name) and self.env.find(argument.text) is None
+        """True for aggregates; `min` and `max` are also functions of lists, which are about no metric."""
+        name = call.function.text if isinstance(call.function, ast.Name) else ""
+        if name in AGGREGATES and name not in self.ev.functions:
+            return True
+        return any(
+            self.env.find(a.text) is None
+            if isinstance(a, ast.Name)
+            else isinstance(a, ast.Call) and isinstance(a.function, ast.Name) and a.function.text == "baseline"
+            for a in call.args
+        )
 
     def _aggregate(self, call: ast.Call, function: Function, replace: tuple[tuple[int, int], ...]) -> Typed | None:
-        if len(call.args) != 1:
+        if len(call.args) != 1 or call.named:
             self.ev.tell(messages.aggregate_argument(call.span, function))
             return None
         argument = call.args[0]

@@ -68,6 +68,9 @@ class _Base(str):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def __ne__(self, other: object) -> bool:
+        return self is not other  # str has its own
+
     def __hash__(self) -> int:
         return str.__hash__(self)
 

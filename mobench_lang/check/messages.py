@@ -790,10 +790,8 @@ def already_set(span: Span, name: str, role: str, value: str, where: Span | None
     )
 
 
-def no_effect_exclude(span: Span, always: bool) -> Diagnostic:
+def no_effect_exclude(span: Span) -> Diagnostic:
     """W0508."""
-    if always:
-        return Diagnostic("W0508", "this clause excludes every cell", span, "always true")
     return Diagnostic(
         "W0508",
         "this clause matches no cell",
@@ -814,9 +812,10 @@ def unknown_truth(span: Span, why: str) -> Diagnostic:
     )
 
 
-def no_cells(span: Span) -> Diagnostic:
+def no_cells(span: Span, clause: bool) -> Diagnostic:
     """E0510."""
-    return Diagnostic("E0510", "no cell is left", span, "everything is excluded")
+    message = "this clause excludes every cell" if clause else "the clauses of this matrix exclude every cell"
+    return Diagnostic("E0510", message, span, "no cell is left", helps=("narrow what is excluded",))
 
 
 def too_many_cells(span: Span, count: int, limit: int) -> Diagnostic:
