@@ -200,6 +200,11 @@ def test_a_file_by_name_and_names_that_do_not_decide(remote: Hub, tmp_path: Path
     rejects(from_hub("Q8_0"), cache, "no file for Q8_0", "m-Q4_K_M.gguf")
 
 
+def test_names_from_the_hub_stay_in_the_cache(remote: Hub, tmp_path: Path) -> None:
+    remote.repos["org/m"] = {"../../../m-Q8_0.gguf": b""}
+    rejects(from_hub("Q8_0"), tmp_path / "c", "'../../../m-Q8_0.gguf'", "no file of a repository")
+
+
 def test_a_broken_download_is_resumed(remote: Hub, tmp_path: Path) -> None:
     remote.break_after = [100_000, 200_000]
     found = engine.obtain(from_hub("F16"), tmp_path / "c")

@@ -86,11 +86,21 @@ def listing(repo: str, revision: str | None, cache: Path) -> Listing:
 def _listing(repo: str, raw: dict[str, Any]) -> Listing:
     files = []
     for entry in raw["siblings"]:
+        _inside(entry["rfilename"])
         lfs = entry.get("lfs") or {}
         files.append(
             HubFile(entry["rfilename"], lfs.get("size", entry.get("size")), lfs.get("sha256") or lfs.get("oid"))
         )
+    if not _COMMIT.fullmatch(raw["sha"]):
+        raise ValueError(raw["sha"])
+    _inside(repo)
     return Listing(repo, raw["sha"], tuple(files))
+
+
+def _inside(name: str) -> None:
+    """Names become paths in the cache: none may lead out of it."""
+    if any(part in {"", ".", ".."} for part in name.split("/")) or "\\" in name or "\0" in name:
+        raise ArtifactError(f"the hub lists a file under the name {name!r}, which is no file of a repository")
 
 
 def download(repo: str, commit: str, file: HubFile, cache: Path) -> Path:
