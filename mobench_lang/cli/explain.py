@@ -62,7 +62,7 @@ def _page(code: str) -> str:
 
     if code not in codes():
         raise Failure(f"there is no code {code}")
-    page = resources.files("mobench_lang").joinpath("errors", f"{code}.md")
+    page = resources.files("mobench_errors").joinpath(f"{code}.md")
     return page.read_text("utf-8")
 
 
