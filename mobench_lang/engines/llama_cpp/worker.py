@@ -246,9 +246,4 @@ def mapped(path: str) -> bool:
 
 
 if __name__ == "__main__":
-    STATUS = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # The events are written and closed. Taking the interpreter and the model apart would cost the host tens of
-    # milliseconds per launch (52 ms at median, of 90), and the kernel does it anyway.
-    os._exit(STATUS)
+    sys.exit(main(sys.argv[1:]))
