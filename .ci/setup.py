@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "mobench-setup.json"
+BINDING_STAMP = VENV / "mobench-binding.txt"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 PLUGINS = (ROOT / "tests" / "plugin" / "example",)
 
@@ -275,6 +276,19 @@ def binding_wheel(log: Path) -> Path:
     return next(iter(sorted(folder.glob("*.whl"))))
 
 
+def install_binding(log: Path) -> None:
+    """Install the binding for this machine, unless `.venv` already holds that very build."""
+    key = binding_key()
+    probe = [str(PYTHON), "-c", "from importlib.metadata import version; print(version('llama-cpp-python'))"]
+    installed = subprocess.run(probe, capture_output=True, text=True, check=False).stdout.strip()
+    if BINDING_STAMP.exists() and BINDING_STAMP.read_text("utf-8") == key and BINDING.endswith(f"=={installed}"):
+        return
+    BINDING_STAMP.unlink(missing_ok=True)
+    argv = [*PIP, "install", "--no-deps", "--force-reinstall", str(binding_wheel(log))]
+    run("installing the llama.cpp binding", argv, log=log)
+    BINDING_STAMP.write_text(key, "utf-8")
+
+
 def binding_starts(log: Path) -> bool:
     """Whether the installed binding can be loaded and run here."""
     script = "import llama_cpp as l; l.llama_backend_init(); print(l.llama_print_system_info().decode())"
@@ -324,8 +338,7 @@ def setup() -> None:
 def fill_venv(log: Path) -> None:
     """All that `.venv` holds, in the order in which one needs the other."""
     make_venv(log)
-    binding = [*PIP, "install", "--no-deps", "--force-reinstall"]
-    run("installing the llama.cpp binding", [*binding, str(binding_wheel(log))], log=log)
+    install_binding(log)
     pip_install = [*PIP, "install", "--no-build-isolation", "--constraint", str(CONSTRAINTS)]
     run("installing libraries and tools", [*pip_install, "--editable", f".[{EXTRAS}]", "--group", "dev"], log=log)
     for plugin in PLUGINS:
@@ -333,8 +346,9 @@ def fill_venv(log: Path) -> None:
     run("checking that all fits together", [*PIP, "check"], log=log)
     if not binding_starts(log):
         say("the cached build of llama.cpp does not start here; building it anew")
-        shutil.rmtree(cache_folder() / "wheels" / binding_key())
-        run("installing the llama.cpp binding", [*binding, str(binding_wheel(log))], log=log)
+        shutil.rmtree(cache_folder() / "wheels" / binding_key(), ignore_errors=True)
+        BINDING_STAMP.unlink(missing_ok=True)
+        install_binding(log)
         if not binding_starts(log):
             raise SetupError(f"llama.cpp was built but does not start; {VENV / 'setup.log'} says why")
 
