@@ -18,7 +18,12 @@ def render_github(found: Iterable[Diagnostic]) -> str:
 
 def _command(d: Diagnostic) -> str:
     end_line, end_column = d.span.end_position
-    properties = {"file": d.span.source.name, "line": d.span.line, "endLine": end_line, "title": f"{d.code} {d.label}".strip()}
+    properties = {
+        "file": d.span.source.name,
+        "line": d.span.line,
+        "endLine": end_line,
+        "title": f"{d.code} {d.label}".strip(),
+    }
     if end_line == d.span.line:  # GitHub takes columns only within one line
         properties |= {"col": d.span.column, "endColumn": max(end_column - 1, d.span.column)}
     told = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())

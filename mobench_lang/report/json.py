@@ -37,8 +37,12 @@ def to_record(d: Diagnostic) -> dict[str, Any]:  # Any: JSON
 def _place(span: Span) -> dict[str, Any]:
     end_line, end_column = span.end_position
     return {
-        "file": span.source.name, "line": span.line, "column": span.column, "end_line": end_line, "end_column": end_column,
-    }  # fmt: skip
+        "file": span.source.name,
+        "line": span.line,
+        "column": span.column,
+        "end_line": end_line,
+        "end_column": end_column,
+    }
 
 
 def _fix(fix: Fix) -> dict[str, Any]:

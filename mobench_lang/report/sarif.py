@@ -48,7 +48,8 @@ def _result(d: Diagnostic, rule: int) -> dict[str, Any]:  # Any: JSON
     }
     if d.labels:
         result["relatedLocations"] = [
-            {"id": i, "message": {"text": label.message}, **_location(label.span)} for i, label in enumerate(d.labels, 1)
+            {"id": i, "message": {"text": label.message}, **_location(label.span)}
+            for i, label in enumerate(d.labels, 1)
         ]
     fixes = [_fix(fix) for fix in d.fixes if fix.edits]
     if fixes:

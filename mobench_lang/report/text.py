@@ -1,7 +1,7 @@
 """Diagnostics for people, on a terminal.
 
 In: diagnostics. Out: text with the source lines, the places marked, and the ways out. Guarantee: marks stand under
-what they mean whatever the line holds (tabs, wide, combining and invisible characters), a line is never longer than
+what they mean whatever the line holds (tabs, wide, combining and invisible characters), a source line is cut to
 `columns`, nothing of the source reaches the terminal as a control sequence, and colours come only when asked for.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mobench_lang.diagnostics import Diagnostic, Severity
-from mobench_lang.source import Source, Span
+from mobench_lang.source import Span
 from mobench_lang.width import char_width, text_width
 
 TAB = 4
@@ -66,7 +66,7 @@ def _diagnostic(d: Diagnostic, paint: _Paint, columns: int) -> str:
     marks = [_Mark(d.span, d.label, True), *(_Mark(label.span, label.message, False) for label in d.labels)]
     gutter = len(str(max(m.span.line for m in marks)))
     for source in dict.fromkeys(m.span.source for m in marks):
-        lines += _snippet(source, [m for m in marks if m.span.source is source], gutter, d.severity, paint, columns)
+        lines += _snippet([m for m in marks if m.span.source is source], gutter, d.severity, paint, columns)
     margin = " " * gutter
     notes = [("help", text) for text in d.helps]
     notes += [("fix", fix.message + (" (`mobench check --fix` does it)" if fix.safe else "")) for fix in d.fixes]
@@ -77,12 +77,11 @@ def _diagnostic(d: Diagnostic, paint: _Paint, columns: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _snippet(
-    source: Source, marks: list[_Mark], gutter: int, severity: Severity, paint: _Paint, columns: int
-) -> list[str]:
+def _snippet(marks: list[_Mark], gutter: int, severity: Severity, paint: _Paint, columns: int) -> list[str]:
     """The lines of one source with their marks."""
     margin, quiet, reset = " " * gutter, paint.quiet, paint.reset
     first = marks[0].span
+    source = first.source
     lines = [f"{margin}{quiet}┌{reset} {_shown(source.name)}:{first.line}:{first.column}"]
     if not source.text:
         return lines
@@ -132,7 +131,9 @@ class _Shown:
             last += 1
         self.offset = self.starts[first] - (1 if first else 0)
         self.limit = self.starts[last] - self.offset
-        self.text = (_ELLIPSIS if first else "") + "".join(pieces[first:last]) + (_ELLIPSIS if last < self.length else "")
+        self.text = (
+            (_ELLIPSIS if first else "") + "".join(pieces[first:last]) + (_ELLIPSIS if last < self.length else "")
+        )
 
     def columns(self, span: Span) -> tuple[int, int]:
         """Where a span begins and ends on the shown line; at least one column wide."""
@@ -157,7 +158,18 @@ def _visible(char: str) -> str:
 
 
 _HIDDEN = frozenset(
-    [0xAD, 0x061C, 0x180E, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB]
+    [
+        0xAD,
+        0x061C,
+        0x180E,
+        *range(0x200B, 0x2010),
+        *range(0x2028, 0x202F),
+        *range(0x2060, 0x2070),
+        0xFEFF,
+        0xFFF9,
+        0xFFFA,
+        0xFFFB,
+    ]
 )
 
 

@@ -47,7 +47,13 @@ def _runs(lines: Sequence[Line], spacing: Spacing) -> list[list[_Row]]:
             continue
         row = _row(at, line, spacing)
         first = open_run[0] if open_run else None
-        if first is None or row is None or line.blank_before or first.family != row.family or lines[first.at].indent != line.indent:
+        if (
+            first is None
+            or row is None
+            or line.blank_before
+            or first.family != row.family
+            or lines[first.at].indent != line.indent
+        ):
             if open_run:
                 runs.append(open_run)
             open_run = []
@@ -102,7 +108,9 @@ def _row(at: int, line: Line, spacing: Spacing) -> _Row | None:
     if isinstance(node, ast.Measure):
         return _Row(at, "measure", cut(node.metrics[0].span.start), ["word", "names"])
     if isinstance(node, ast.Exclude):
-        because = next((t.start for t in line.tokens if t.start >= node.condition.span.end and t.text == "because"), None)
+        because = next(
+            (t.start for t in line.tokens if t.start >= node.condition.span.end and t.text == "because"), None
+        )
         if because is None:
             return _Row(at, "exclude", cut(), ["condition"])
         return _Row(at, "exclude", cut(because), ["condition", "because"])
@@ -122,7 +130,7 @@ def _heads(run: list[_Row]) -> list[str]:
 def _columns(run: list[_Row]) -> None:
     """Pad the entries of blocks of one kind, as long as neighbours have the same keys."""
     for column in range(1, max(len(row.cells) for row in run) - 1):
-        groups = groupby(run, key=lambda row: tuple(row.kinds[: column + 2]) if len(row.cells) > column + 1 else None)  # noqa: B023
+        groups = groupby(run, key=lambda row: tuple(row.kinds[: column + 2]) if len(row.cells) > column + 1 else None)
         for shared, rows in groups:
             if shared is not None:
                 alike = list(rows)

@@ -7,6 +7,7 @@ the node is built all the same. Knows the rule names of `bench.lark` and nothing
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -286,8 +287,9 @@ class Builder:
         function, _, *args, close = children
         named = tuple(a for a in args if isinstance(a, ast.Arg))
         plain = tuple(a for a in args if not isinstance(a, ast.Arg))
-        pairs = zip(args, args[1:], strict=False)
-        late = next((b for a, b in pairs if isinstance(a, ast.Arg) and not isinstance(b, ast.Arg)), None)
+        late = next(
+            (b for a, b in itertools.pairwise(args) if isinstance(a, ast.Arg) and not isinstance(b, ast.Arg)), None
+        )
         if late is not None:
             self.faults.append(messages.argument_after_named(late.span))
         return ast.Call(self._chain(function.span, self._span(close)), function, plain, named)

@@ -17,7 +17,10 @@ from mobench_lang.syntax.scan import KEYWORDS, RESERVED, UNITS, Kind, Token
 
 BINARY = frozenset(["+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", "..", "and", "or", "in"])
 COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
-FORMS = frozenset("use let exclude include sample pairwise measure expect warn".split())
+FORMS = frozenset(["use", "let", "exclude", "include", "sample", "pairwise", "measure", "expect", "warn"])
+_BEHIND_A_VALUE = (BINARY - {"in"}) | {",", ".", "?"}
+_BEFORE_A_VALUE = BINARY | {"=", ",", "not", "where", "per", "because", "if", "then", "else", "(", "[", ".", ":"}
+_NEVER_A_VALUE = BINARY | RESERVED | {",", "=", ")", "]", "}", ":", ".", "?"}
 _LEADING = frozenset(["and", "or", "in", "where", "per", "because", "then", "else", "extends"])
 BODY_WORDS = FORMS - {"use", "let"}
 
@@ -149,10 +152,14 @@ def _equals(f: Fault) -> Diagnostic | None:
     """A key with its value directly behind it, or with nothing."""
     base = 1 if f.text(0) == "let" else 0
     key = f.token(base)
-    if key is None or key.kind is not Kind.NAME or (base == 0 and key.text in FORMS) or f.top and base == 0:
+    if key is None or key.kind is not Kind.NAME or (base == 0 and key.text in FORMS) or (f.top and base == 0):
         return None
     after = base + 1 + (f.text(base + 1) == "?" and base == 0)
-    if f.at == after and f.is_value(after, begins=True) and not any(t.text in ("=", "{") for t in f.tokens[after:after + 2]):
+    if (
+        f.at == after
+        and f.is_value(after, begins=True)
+        and not any(t.text in ("=", "{") for t in f.tokens[after : after + 2])
+    ):
         return messages.missing_equals(f.span(base), f.span(after), f.span(after, len(f.tokens) - 1))
     if f.at == after == len(f.tokens):
         return messages.missing_value_of(f.span(base))
@@ -192,16 +199,16 @@ def _form(f: Fault) -> Diagnostic | None:
 def _operators(f: Fault) -> Diagnostic | None:
     """A value is missing on one side of an operator or a comma."""
     before, here = f.token(f.at - 1), f.token(f.at)
-    if f.at == 0 and here is not None and here.text in BINARY - {"in"} | {",", ".", "?"}:
+    if f.at == 0 and here is not None and here.text in _BEHIND_A_VALUE:
         return messages.leading_operator(f.span(0), here.text)
-    if before is None:
+    if before is None or before.kind is Kind.STRING or before.text not in _BEFORE_A_VALUE:
         return None
-    open_ended = before.text in BINARY | {"=", ",", "not", "where", "per", "because", "if", "then", "else", "(", "[", ".", ":"}
-    if open_ended and before.kind is not Kind.STRING:
-        if here is None or here.text in BINARY | {",", "=", ")", "]", "}", ":", ".", "?"} | RESERVED:
-            if here is not None and here.kind is Kind.NAME and before.text in ("=", ",", "(", "[") and here.text not in BINARY:
-                return messages.keyword_as_value(f.span(f.at), here.text)
-            return messages.missing_value(f.span(f.at - 1), f.span(f.at) if here else None)
+    if here is None:
+        return messages.missing_value(f.span(f.at - 1), None)
+    if here.kind is Kind.NAME and here.text in RESERVED - BINARY and before.text in ("=", ",", "(", "["):
+        return messages.keyword_as_value(f.span(f.at), here.text)
+    if here.text in _NEVER_A_VALUE:
+        return messages.missing_value(f.span(f.at - 1), f.span(f.at))
     return None
 
 
@@ -272,7 +279,11 @@ def _comparisons(f: Fault) -> Diagnostic | None:
                     break
                 if f.text(index) in COMPARISONS:
                     return messages.chained(f.span(f.at), f.span(index))
-    if here == "=" and f.at > 1 and (f.text(0) in ("expect", "warn", "exclude") or "where" in [t.text for t in f.tokens[: f.at]]):
+    if (
+        here == "="
+        and f.at > 1
+        and (f.text(0) in ("expect", "warn", "exclude") or "where" in [t.text for t in f.tokens[: f.at]])
+    ):
         return messages.single_equals(f.span(f.at))
     return None
 
@@ -297,13 +308,14 @@ def _keywords(f: Fault) -> Diagnostic | None:
 
 
 _RULES: tuple[Callable[[Fault], Diagnostic | None], ...] = (
-    _bad_token, _next_line, _top_level, _key, _commas, _entries, _units, _comparisons, _lists, _operators, _equals, _head, _keywords, _form,
+    _bad_token, _next_line, _top_level, _key, _commas, _entries, _units, _comparisons, _lists, _operators, _equals,
+    _head, _keywords, _form,
 )  # fmt: skip
 
 _FRIENDLY = {
-    "NAME": "a name", "EQUAL": "`=`", "LBRACE": "`{`", "RBRACE": "`}`", "RPAR": "`)`", "RSQB": "`]`", "STRING": "a text",
-    "COMMA": "`,`", "IN": "`in`", "INT": "a whole number", "WHERE": "`where`", "FOR": "`for`", "THEN": "`then`",
-    "ELSE": "`else`", "_NL": "the end of the line", "DOT": "`.`", "QMARK": "`?`", "SEED": "`seed`",
+    "NAME": "a name", "EQUAL": "`=`", "LBRACE": "`{`", "RBRACE": "`}`", "RPAR": "`)`", "RSQB": "`]`", "COMMA": "`,`",
+    "STRING": "a text", "INT": "a whole number", "IN": "`in`", "WHERE": "`where`", "FOR": "`for`", "THEN": "`then`",
+    "ELSE": "`else`", "SEED": "`seed`", "DOT": "`.`", "QMARK": "`?`", "_NL": "the end of the line",
 }  # fmt: skip
 
 

@@ -20,9 +20,32 @@ NEWLINE = "_NL"
 # A newline behind one of these does not end the statement. `=` and `in` are not among them: a forgotten value must
 # not swallow the block on the next line.
 OPEN_ENDED = frozenset(
-    (
-        "PLUS MINUS STAR SLASH DOTDOT COLON EQ NE LT LE GT GE AND OR NOT IF THEN ELSE FOR WHERE PER BECAUSE EXTENDS COMMA"
-    ).split()
+    [
+        "PLUS",
+        "MINUS",
+        "STAR",
+        "SLASH",
+        "DOTDOT",
+        "COLON",
+        "EQ",
+        "NE",
+        "LT",
+        "LE",
+        "GT",
+        "GE",
+        "AND",
+        "OR",
+        "NOT",
+        "IF",
+        "THEN",
+        "ELSE",
+        "FOR",
+        "WHERE",
+        "PER",
+        "BECAUSE",
+        "EXTENDS",
+        "COMMA",
+    ]
 )
 
 
@@ -48,6 +71,14 @@ Callback: TypeAlias = Callable[[Builder, list[Any]], Any]
 
 
 Step: TypeAlias = tuple[str, int, tuple[tuple[int, bool], ...], Callback | None, bool]
+
+
+class Part(NamedTuple):
+    """The characters [begin, end) of a text."""
+
+    text: str
+    begin: int
+    end: int
 
 
 class Rule(NamedTuple):
@@ -94,9 +125,7 @@ class Tables:
     @cached_property
     def units(self) -> frozenset[int]:
         """The reductions (as actions) that pass their only child on."""
-        return frozenset(
-            ~i for i, r in enumerate(self.rules) if r.single and r.size == 1 and r.keep == ((0, False),)
-        )
+        return frozenset(~i for i, r in enumerate(self.rules) if r.single and r.size == 1 and r.keep == ((0, False),))
 
     @cached_property
     def memo(self) -> dict[tuple[int, str, str], int]:
@@ -123,10 +152,9 @@ def steps_of(tables: Tables, callbacks: Mapping[str, Callback]) -> list[Step]:
     return [(r.origin, r.size, r.keep, callbacks.get(r.callback or ""), r.single) for r in tables.rules]
 
 
-def run(
-    tables: Tables, steps: list[Step], builder: Builder, text: str, begin: int, end: int, start: str
-) -> Any:  # Any: what the callback of `start` returns
-    """What `builder` makes of `text[begin:end]`; raises `Stuck`."""
+def run(tables: Tables, steps: list[Step], builder: Builder, part: Part, start: str) -> Any:  # Any: as `start` has it
+    """What `builder` makes of a part of a text; raises `Stuck`."""
+    text, at, end = part
     actions, memo, keywords = tables.actions, tables.memo, tables.keywords
     match_space, match_token = tables.space.match, tables.token.match
     last = tables.ends[start]
@@ -134,7 +162,6 @@ def run(
     values: list[Any] = []
     brackets: list[str] = []
     before = ""
-    at = begin
     while True:
         space = match_space(text, at, end)
         here = space.end() if space else at

@@ -64,7 +64,9 @@ class Spacing:
     def gap(self, before: Token, token: Token) -> str:
         """The space between two neighbours: none or one blank."""
         left, right = before.text, token.text
-        if before.kind is not Kind.STRING and left in _TIGHT_AFTER or token.kind is not Kind.STRING and right in _TIGHT_BEFORE:
+        if (before.kind is not Kind.STRING and left in _TIGHT_AFTER) or (
+            token.kind is not Kind.STRING and right in _TIGHT_BEFORE
+        ):
             return ""
         if before.start in self.unary or before.start in self.tight or token.start in self.tight:
             return ""
@@ -175,11 +177,8 @@ class Layout(Spacing):
                 ends = 0
                 continue
             group = stack[-1][0] if stack else None
-            if group is not None and index in group.separators and (group.broken or self._is_last(index, group)):
+            if token.text == "," and token.kind is Kind.OPERATOR and self._is_needless(index, group):
                 continue
-            if token.text == "," and token.kind is Kind.OPERATOR and group is not None and self._is_last(index, group):
-                if not self._closes_alone(group):
-                    continue
             closes = self.by_closer.get(index)
             if self._breaks(index, before, ends, group, closes):
                 if closes is not None and closes.items and self._closes_alone(closes):
@@ -193,6 +192,14 @@ class Layout(Spacing):
             ends, before = 0, index
         self._blank_lines()
         return self.lines
+
+    def _is_needless(self, index: int, group: _Group | None) -> bool:
+        """True for a comma that a line end replaces, or that stands behind the last item without a line end."""
+        if group is None:
+            return False
+        if index in group.separators and group.broken:
+            return True
+        return self._is_last(index, group) and not self._closes_alone(group)
 
     def _is_last(self, index: int, group: _Group) -> bool:
         """True if nothing but space and comments stands between a comma and the closing bracket."""
@@ -227,7 +234,9 @@ class Layout(Spacing):
     def _new_line(
         self, token: Token, ends: int, stack: list[tuple[_Group, int]], closes: _Group | None, before: int | None
     ) -> None:
-        blank = ends > 1 and closes is None and not (before is not None and before in self.groups and not self._commented())
+        blank = (
+            ends > 1 and closes is None and not (before is not None and before in self.groups and not self._commented())
+        )
         statement = self.begins.get(token.start)
         if closes is not None:
             indent = stack[-1][1]
@@ -270,10 +279,10 @@ class Layout(Spacing):
         for index in range(len(self.lines) - 1, 0, -1):
             line = self.lines[index]
             if isinstance(line.statement, ast.Block) and line.indent == 0 and line.tokens[-1].text == "{":
-                while index > 0 and not self.lines[index].blank_before and not self.lines[index - 1].tokens:
-                    index -= 1
-                if index:
-                    self.lines[index].blank_before = True
+                first = index  # the first of the comments right above the block
+                while first > 0 and not self.lines[first].blank_before and not self.lines[first - 1].tokens:
+                    first -= 1
+                self.lines[first].blank_before = first > 0
 
 
 _STATEMENTS = (
@@ -300,7 +309,13 @@ _FIELDS: dict[type, tuple[str, ...]] = {}
 def _children(kind: type) -> tuple[str, ...]:
     """The fields of a node that may hold nodes."""
     if kind not in _FIELDS:
-        plain = ("span", "text", "op", "op_span", "value" if kind in (ast.Int, ast.Float, ast.Quantity, ast.Bool) else "")
+        plain = (
+            "span",
+            "text",
+            "op",
+            "op_span",
+            "value" if kind in (ast.Int, ast.Float, ast.Quantity, ast.Bool) else "",
+        )
         _FIELDS[kind] = tuple(f.name for f in fields(kind) if f.name not in plain)
     return _FIELDS[kind]
 

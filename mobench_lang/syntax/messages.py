@@ -57,66 +57,90 @@ def not_utf8(span: Span, offset: int, encoding: str | None) -> Diagnostic:
     """Bytes that are not UTF-8; `encoding` is what they look like, if that can be told."""
     looks = f"; it looks like {encoding}" if encoding else ""
     return Diagnostic(
-        "E0102", f"{span.source.name} is not UTF-8 text{looks}", span, label=f"byte {offset} fits nowhere",
+        "E0102",
+        f"{span.source.name} is not UTF-8 text{looks}",
+        span,
+        label=f"byte {offset} fits nowhere",
         helps=("save the file as UTF-8 (`iconv -t UTF-8`, or the editor's encoding menu)",),
         facts=(("offset", offset), ("encoding", encoding)),
-    )  # fmt: skip
+    )
 
 
 def control_character(span: Span, code: int) -> Diagnostic:
     """A control character such as NUL."""
-    name = {0: "a NUL character", 0x1B: "an escape character", 0x7F: "a delete character"}.get(code, "a control character")
+    name = {0: "a NUL character", 0x1B: "an escape character", 0x7F: "a delete character"}.get(
+        code, "a control character"
+    )
     return Diagnostic(
-        "E0103", f"{name} (U+{code:04X}) stands in the text", span, label="cannot be seen and does not belong here",
-        helps=("is this a text file? A spec holds lines of text, spaces and tabs",), facts=(("character", f"U+{code:04X}"),),
+        "E0103",
+        f"{name} (U+{code:04X}) stands in the text",
+        span,
+        label="cannot be seen and does not belong here",
+        helps=("is this a text file? A spec holds lines of text, spaces and tabs",),
+        facts=(("character", f"U+{code:04X}"),),
         fixes=(_edit("remove it", span, "", safe=False),),
-    )  # fmt: skip
+    )
 
 
 def carriage_return(span: Span, count: int, edits: tuple[Edit, ...]) -> Diagnostic:
     """A carriage return that is not followed by a line feed."""
     return Diagnostic(
-        "E0103", "a lone carriage return stands in the text", span, label="some programs end the line here, others do not",
-        helps=("end lines with a line feed (LF) or with CR LF",), facts=(("count", count),),
+        "E0103",
+        "a lone carriage return stands in the text",
+        span,
+        label="some programs end the line here, others do not",
+        helps=("end lines with a line feed (LF) or with CR LF",),
+        facts=(("count", count),),
         fixes=(Fix("make it a line feed", edits, True),),
-    )  # fmt: skip
+    )
 
 
 def invisible(span: Span, name: str, edits: tuple[Edit, ...], in_text: bool) -> Diagnostic:
     """A character that cannot be seen, or that changes the order in which others are shown."""
     return Diagnostic(
-        "E0104", f"an invisible character ({name}) stands in the text", span,
+        "E0104",
+        f"an invisible character ({name}) stands in the text",
+        span,
         label="what you see here is not what mobench reads",
         helps=(("inside a string, write it as an escape: `\\u{200b}`" if in_text else "remove it"),),
         facts=(("character", name),),
         fixes=(Fix("write it as an escape" if in_text else "remove it", edits, True),),
-    )  # fmt: skip
+    )
 
 
 def too_large(span: Span, size: int, limit: int) -> Diagnostic:
     """The file is too large for a spec."""
     return Diagnostic(
-        "E0105", f"{span.source.name} has {size:,} bytes; a spec has at most {limit:,}", span,
+        "E0105",
+        f"{span.source.name} has {size:,} bytes; a spec has at most {limit:,}",
+        span,
         helps=('keep data in files of its own and name them with `jsonl("…")` or `path("…")`',),
         facts=(("bytes", size), ("limit", limit)),
-    )  # fmt: skip
+    )
 
 
 def line_too_long(span: Span, length: int, limit: int) -> Diagnostic:
     """One line that no person wrote."""
     return Diagnostic(
-        "E0105", f"this line has {length:,} characters; a line has at most {limit:,}", span, label="begins here",
+        "E0105",
+        f"this line has {length:,} characters; a line has at most {limit:,}",
+        span,
+        label="begins here",
         helps=('keep data in files of its own and name them with `jsonl("…")` or `path("…")`',),
         facts=(("characters", length), ("limit", limit)),
-    )  # fmt: skip
+    )
 
 
 def too_deep(span: Span, limit: int) -> Diagnostic:
     """Brackets in brackets in brackets."""
     return Diagnostic(
-        "E0106", f"this is nested more than {limit} levels deep", span, label="one level too many",
-        helps=("give parts of it a name with `let`",), facts=(("limit", limit),),
-    )  # fmt: skip
+        "E0106",
+        f"this is nested more than {limit} levels deep",
+        span,
+        label="one level too many",
+        helps=("give parts of it a name with `let`",),
+        facts=(("limit", limit),),
+    )
 
 
 # -------------------------------------------------------------------- editions
@@ -125,19 +149,25 @@ def too_deep(span: Span, limit: int) -> Diagnostic:
 def missing_edition(first: Span) -> Diagnostic:
     """The file does not begin with `mobench 1`."""
     return Diagnostic(
-        "E0110", "the file does not begin with the edition of the language", first,
-        label=f"`mobench {EDITION}` belongs before this", helps=(f"write `mobench {EDITION}` as the first line",),
+        "E0110",
+        "the file does not begin with the edition of the language",
+        first,
+        label=f"`mobench {EDITION}` belongs before this",
+        helps=(f"write `mobench {EDITION}` as the first line",),
         fixes=(_edit(f"begin with `mobench {EDITION}`", Span(first.source, 0, 0), f"mobench {EDITION}\n\n"),),
-    )  # fmt: skip
+    )
 
 
 def malformed_edition(span: Span) -> Diagnostic:
     """A first line that was meant for the edition."""
     return Diagnostic(
-        "E0110", "the first line does not say the edition of the language", span,
-        label=f"should be `mobench {EDITION}`", helps=(f"write `mobench {EDITION}` as the first line",),
+        "E0110",
+        "the first line does not say the edition of the language",
+        span,
+        label=f"should be `mobench {EDITION}`",
+        helps=(f"write `mobench {EDITION}` as the first line",),
         fixes=(_edit(f"write `mobench {EDITION}`", span, f"mobench {EDITION}", safe=False),),
-    )  # fmt: skip
+    )
 
 
 def unknown_edition(number: int, span: Span) -> Diagnostic:
@@ -145,20 +175,28 @@ def unknown_edition(number: int, span: Span) -> Diagnostic:
     newer = number > EDITION
     help_ = (
         f"update mobench (`pip install --upgrade mobench`): this version reads edition {EDITION}"
-        if newer else f"editions begin at 1; this version reads edition {EDITION}"
-    )  # fmt: skip
+        if newer
+        else f"editions begin at 1; this version reads edition {EDITION}"
+    )
     return Diagnostic(
-        "E0111", f"edition {number} is {'newer than this version of mobench' if newer else 'not an edition'}", span,
-        label=f"edition {EDITION} is known here", helps=(help_,), facts=(("edition", number), ("known", EDITION)),
-    )  # fmt: skip
+        "E0111",
+        f"edition {number} is {'newer than this version of mobench' if newer else 'not an edition'}",
+        span,
+        label=f"edition {EDITION} is known here",
+        helps=(help_,),
+        facts=(("edition", number), ("known", EDITION)),
+    )
 
 
 def edition_not_first(span: Span) -> Diagnostic:
     """`mobench 1` somewhere else than on the first line."""
     return Diagnostic(
-        "E0112", "the edition stands only once, on the first line", span, label="remove this line, or move it up",
+        "E0112",
+        "the edition stands only once, on the first line",
+        span,
+        label="remove this line, or move it up",
         fixes=(_edit("remove it", span, "", safe=False),),
-    )  # fmt: skip
+    )
 
 
 # ---------------------------------------------------------------------- generic
@@ -168,17 +206,24 @@ def unexpected(span: Span, found: str, wanted: tuple[str, ...] = ()) -> Diagnost
     """Something that fits nowhere and has no story of its own."""
     helps = (f"expected {' or '.join(wanted)}",) if wanted else ()
     return Diagnostic(
-        "E0120", f"unexpected {_short(found)}", span, label="cannot stand here", helps=helps,
+        "E0120",
+        f"unexpected {_short(found)}",
+        span,
+        label="cannot stand here",
+        helps=helps,
         facts=(("found", found), ("expected", wanted)),
-    )  # fmt: skip
+    )
 
 
 def unfinished(span: Span, last: str) -> Diagnostic:
     """The statement ends too early."""
     return Diagnostic(
-        "E0120", f"the statement ends too early, behind `{_short(last)}`", span, label="something is missing here",
+        "E0120",
+        f"the statement ends too early, behind `{_short(last)}`",
+        span,
+        label="something is missing here",
         facts=(("last", last),),
-    )  # fmt: skip
+    )
 
 
 def empty_expression(span: Span) -> Diagnostic:
@@ -192,50 +237,70 @@ def empty_expression(span: Span) -> Diagnostic:
 def missing_value_of(key: Span) -> Diagnostic:
     """A key alone on its line."""
     return Diagnostic(
-        "E0121", f"`{key.text}` has no value", _after(key), label="` = value` is missing here",
-        helps=(f"write `{key.text} = …`, or `{key.text} {{ … }}` if it is a block",), facts=(("key", key.text),),
-    )  # fmt: skip
+        "E0121",
+        f"`{key.text}` has no value",
+        _after(key),
+        label="` = value` is missing here",
+        helps=(f"write `{key.text} = …`, or `{key.text} {{ … }}` if it is a block",),
+        facts=(("key", key.text),),
+    )
 
 
 def missing_equals(key: Span, value: Span, rest: Span) -> Diagnostic:
     """`repeat 5`: the key, the first token of the value and all of it."""
     return Diagnostic(
-        "E0121", f"`=` is missing between `{key.text}` and its value", value, label="expected `=` before this",
-        helps=(f"write `{key.text} = {_short(rest.text)}`",), facts=(("key", key.text),),
+        "E0121",
+        f"`=` is missing between `{key.text}` and its value",
+        value,
+        label="expected `=` before this",
+        helps=(f"write `{key.text} = {_short(rest.text)}`",),
+        facts=(("key", key.text),),
         fixes=(_edit("insert `=`", Span(key.source, key.end, value.start), " = "),),
-    )  # fmt: skip
+    )
 
 
 def double_equals(span: Span) -> Diagnostic:
     """`source == x`."""
     return Diagnostic(
-        "E0122", "`==` compares; a value is set with `=`", span, label="should be `=`",
+        "E0122",
+        "`==` compares; a value is set with `=`",
+        span,
+        label="should be `=`",
         fixes=(_edit("write `=`", span, "="),),
-    )  # fmt: skip
+    )
 
 
 def single_equals(span: Span) -> Diagnostic:
     """`where a = b`."""
     return Diagnostic(
-        "E0122", "`=` sets a value; values are compared with `==`", span, label="should be `==`",
+        "E0122",
+        "`=` sets a value; values are compared with `==`",
+        span,
+        label="should be `==`",
         fixes=(_edit("write `==`", span, "=="),),
-    )  # fmt: skip
+    )
 
 
 def wrong_assignment(span: Span) -> Diagnostic:
     """`:=`, `=>`, `->`, `===`."""
     return Diagnostic(
-        "E0122", f"`{span.text}` is not an operator of this language", span, label="`=` sets, `==` compares",
+        "E0122",
+        f"`{span.text}` is not an operator of this language",
+        span,
+        label="`=` sets, `==` compares",
         facts=(("found", span.text),),
-    )  # fmt: skip
+    )
 
 
 def colon(span: Span) -> Diagnostic:
     """`model: tiny`."""
     return Diagnostic(
-        "E0123", "a value is set with `=`, not with `:`", span, label="should be `=`",
+        "E0123",
+        "a value is set with `=`, not with `:`",
+        span,
+        label="should be `=`",
         fixes=(_edit("write `=`", Span(span.source, span.start, span.end), " ="),),
-    )  # fmt: skip
+    )
 
 
 def yaml(span: Span, help_: str) -> Diagnostic:
@@ -248,21 +313,33 @@ def missing_value(before: Span, found: Span | None) -> Diagnostic:
     behind = f"a value is missing behind `{_short(before.text)}`"
     if found is None:
         return Diagnostic(
-            "E0126", behind, before, label="nothing follows", facts=(("before", before.text),),
-        )  # fmt: skip
+            "E0126",
+            behind,
+            before,
+            label="nothing follows",
+            facts=(("before", before.text),),
+        )
     return Diagnostic(
-        "E0126", behind, found, label="expected a value here", labels=(Label(before, "belongs to this"),),
+        "E0126",
+        behind,
+        found,
+        label="expected a value here",
+        labels=(Label(before, "belongs to this"),),
         facts=(("before", before.text), ("found", found.text)),
-    )  # fmt: skip
+    )
 
 
 def value_on_next_line(sign: Span, value: Span) -> Diagnostic:
     """`key =` and the value one line below."""
     return Diagnostic(
-        "E0126", f"a value is missing behind `{sign.text}` on this line", sign, label="the line ends here",
-        labels=(Label(value, "is this the value?"),), helps=("begin the value on this line; inside ( ) and [ ] it may go on",),
+        "E0126",
+        f"a value is missing behind `{sign.text}` on this line",
+        sign,
+        label="the line ends here",
+        labels=(Label(value, "is this the value?"),),
+        helps=("begin the value on this line; inside ( ) and [ ] it may go on",),
         fixes=(_edit("join the lines", Span(sign.source, sign.end, value.start), " ", safe=False),),
-    )  # fmt: skip
+    )
 
 
 _CLAUSES = frozenset(["where", "per", "because", "then", "else", "extends"])
@@ -271,52 +348,73 @@ _CLAUSES = frozenset(["where", "per", "because", "then", "else", "extends"])
 def leading_operator(span: Span, operator: str) -> Diagnostic:
     """A line that begins with an operator."""
     return Diagnostic(
-        "E0132", f"a line cannot begin with `{operator}`", span, label="the line before has already ended",
-        helps=(f"end the line before with `{operator}`" + ("" if operator in _CLAUSES else ", or put the whole value in ( )"),),
+        "E0132",
+        f"a line cannot begin with `{operator}`",
+        span,
+        label="the line before has already ended",
+        helps=(
+            f"end the line before with `{operator}`"
+            + ("" if operator in _CLAUSES else ", or put the whole value in ( )"),
+        ),
         facts=(("operator", operator),),
-    )  # fmt: skip
+    )
 
 
 def quoted_key(span: Span) -> Diagnostic:
     """`"model" = tiny`."""
     inside = span.text[1:-1]
     fixes = (_edit("remove the quotes", span, inside),) if inside.isidentifier() and inside.isascii() else ()
-    return Diagnostic("E0136", "the name of an attribute is written without quotes", span, label="remove the quotes", fixes=fixes)
+    return Diagnostic(
+        "E0136", "the name of an attribute is written without quotes", span, label="remove the quotes", fixes=fixes
+    )
 
 
 def in_with_equals(span: Span, key: str) -> Diagnostic:
     """`model in = [a]`."""
     return Diagnostic(
-        "E0137", "`in` and `=` stand together; one of them is right", span, label="keep one of the two",
-        helps=(f"`{key} in [a, b]` opens an axis (in `matrix`), `{key} = a` sets one value",), facts=(("key", key),),
-    )  # fmt: skip
+        "E0137",
+        "`in` and `=` stand together; one of them is right",
+        span,
+        label="keep one of the two",
+        helps=(f"`{key} in [a, b]` opens an axis (in `matrix`), `{key} = a` sets one value",),
+        facts=(("key", key),),
+    )
 
 
 def needless_comma(span: Span, last: bool) -> Diagnostic:
     """A comma at the end of a line in a block."""
     fixes = (_edit("remove it", span, ""),) if last else ()
     return Diagnostic(
-        "E0150", "the end of the line separates statements, no comma is needed" if last else "a comma separates nothing here",
-        span, label="remove this comma" if last else "put what follows on a line of its own",
-        helps=("commas stand in lists, in calls and in blocks on one line: `run { warmup = 1, repeat = 5 }`",), fixes=fixes,
-    )  # fmt: skip
+        "E0150",
+        "the end of the line separates statements, no comma is needed" if last else "a comma separates nothing here",
+        span,
+        label="remove this comma" if last else "put what follows on a line of its own",
+        helps=("commas stand in lists, in calls and in blocks on one line: `run { warmup = 1, repeat = 5 }`",),
+        fixes=fixes,
+    )
 
 
 def two_statements(span: Span, before: Span) -> Diagnostic:
     """`a = 1 b = 2`."""
     return Diagnostic(
-        "E0133", "two statements stand on one line", span, label="the second one begins here",
+        "E0133",
+        "two statements stand on one line",
+        span,
+        label="the second one begins here",
         helps=("put it on a line of its own; in a block on one line, write a comma between them",),
         fixes=(_edit("put a comma between them", _after(before), ",", safe=False),),
-    )  # fmt: skip
+    )
 
 
 def missing_comma(before: Span, span: Span) -> Diagnostic:
     """`[a b]`."""
     return Diagnostic(
-        "E0133", f"`,` is missing between `{_short(before.text)}` and `{_short(span.text)}`", span,
-        label="expected `,` before this", fixes=(_edit("insert `,`", _after(before), ",", safe=False),),
-    )  # fmt: skip
+        "E0133",
+        f"`,` is missing between `{_short(before.text)}` and `{_short(span.text)}`",
+        span,
+        label="expected `,` before this",
+        fixes=(_edit("insert `,`", _after(before), ",", safe=False),),
+    )
 
 
 # ---------------------------------------------------------------------- brackets
@@ -327,32 +425,46 @@ def unclosed(opener: Span, last: Span | None) -> Diagnostic:
     closer = {"(": ")", "[": "]", "{": "}"}[opener.text]
     labels = (Label(last, f"`{closer}` is missing here at the latest"),) if last is not None else ()
     return Diagnostic(
-        "E0124", f"this `{opener.text}` is never closed", opener, label=f"needs a `{closer}`", labels=labels,
+        "E0124",
+        f"this `{opener.text}` is never closed",
+        opener,
+        label=f"needs a `{closer}`",
+        labels=labels,
         facts=(("missing", closer),),
-    )  # fmt: skip
+    )
 
 
 def expected_closer(span: Span, opener: Span | None) -> Diagnostic:
     """Something else where a `}` is due."""
     labels = (Label(opener, "opened here"),) if opener is not None else ()
-    return Diagnostic("E0124", f"expected `}}`, found `{_short(span.text)}`", span, label="should be `}`", labels=labels)
+    return Diagnostic(
+        "E0124", f"expected `}}`, found `{_short(span.text)}`", span, label="should be `}`", labels=labels
+    )
 
 
 def wrong_closer(span: Span, opener: Span) -> Diagnostic:
     """`(a]`."""
     closer = {"(": ")", "[": "]", "{": "}"}.get(opener.text, ")")
     return Diagnostic(
-        "E0124", f"`{span.text}` does not close `{opener.text}`", span, label=f"should be `{closer}`",
-        labels=(Label(opener, "opened here"),), fixes=(_edit(f"write `{closer}`", span, closer, safe=False),),
-    )  # fmt: skip
+        "E0124",
+        f"`{span.text}` does not close `{opener.text}`",
+        span,
+        label=f"should be `{closer}`",
+        labels=(Label(opener, "opened here"),),
+        fixes=(_edit(f"write `{closer}`", span, closer, safe=False),),
+    )
 
 
 def stray(span: Span) -> Diagnostic:
     """A closing bracket without its partner."""
     return Diagnostic(
-        "E0125", f"this `{span.text}` closes nothing", span, label="has no partner",
-        fixes=(_edit("remove it", span, "", safe=False),), facts=(("found", span.text),),
-    )  # fmt: skip
+        "E0125",
+        f"this `{span.text}` closes nothing",
+        span,
+        label="has no partner",
+        fixes=(_edit("remove it", span, "", safe=False),),
+        facts=(("found", span.text),),
+    )
 
 
 def missing_brace(last: Span, found: str | None) -> Diagnostic:
@@ -360,9 +472,12 @@ def missing_brace(last: Span, found: str | None) -> Diagnostic:
     if found is not None:
         return Diagnostic("E0151", f"expected `{{`, found `{_short(found)}`", last, label="the block opens here")
     return Diagnostic(
-        "E0151", "`{` is missing: a block begins here", last, label="expected `{` behind this",
+        "E0151",
+        "`{` is missing: a block begins here",
+        last,
+        label="expected `{` behind this",
         fixes=(_edit("insert `{`", _after(last), " {", safe=False),),
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------------ blocks
@@ -371,68 +486,97 @@ def missing_brace(last: Span, found: str | None) -> Diagnostic:
 def attribute_outside(span: Span, key: str) -> Diagnostic:
     """`model = tiny` at the top of a file."""
     return Diagnostic(
-        "E0143", f"`{key}` is set outside of a block", span, label="belongs to no block",
-        helps=(f"move it into a block, or write `let {key} = …` to name a value",), facts=(("key", key),),
-    )  # fmt: skip
+        "E0143",
+        f"`{key}` is set outside of a block",
+        span,
+        label="belongs to no block",
+        helps=(f"move it into a block, or write `let {key} = …` to name a value",),
+        facts=(("key", key),),
+    )
 
 
 def outside_bench(span: Span, word: str) -> Diagnostic:
     """`measure a` at the top of a file."""
     return Diagnostic(
-        "E0143", f"`{word}` stands outside of a `bench`", span, label="belongs into a bench",
-        helps=(f"write `bench NAME {{ … {word} … }}`",), facts=(("word", word),),
-    )  # fmt: skip
+        "E0143",
+        f"`{word}` stands outside of a `bench`",
+        span,
+        label="belongs into a bench",
+        helps=(f"write `bench NAME {{ … {word} … }}`",),
+        facts=(("word", word),),
+    )
 
 
 def block_without_name(kind: ast.Name) -> Diagnostic:
     """`model { … }` at the top of a file."""
     return Diagnostic(
-        "E0144", f"this `{kind.text}` has no name", kind.span, label="needs a name behind it",
+        "E0144",
+        f"this `{kind.text}` has no name",
+        kind.span,
+        label="needs a name behind it",
         helps=(f"write `{kind.text} NAME {{ … }}`: other statements refer to it by that name",),
         facts=(("kind", kind.text),),
-    )  # fmt: skip
+    )
 
 
 def nested_block_named(kind: ast.Name, name: ast.Name) -> Diagnostic:
     """`run fast { … }` inside another block."""
     return Diagnostic(
-        "E0145", "a block inside a block has no name", name.span, label="remove this name",
+        "E0145",
+        "a block inside a block has no name",
+        name.span,
+        label="remove this name",
         helps=(f"write `{kind.text} {{ … }}`; named blocks stand at the top of the file",),
         facts=(("kind", kind.text), ("name", name.text)),
-    )  # fmt: skip
+    )
 
 
 def nested_block_extends(kind: ast.Name, parent: Span) -> Diagnostic:
     """`run extends other { … }` inside another block."""
     return Diagnostic(
-        "E0145", "a block inside a block has no parent", parent, label="cannot be inherited from here",
+        "E0145",
+        "a block inside a block has no parent",
+        parent,
+        label="cannot be inherited from here",
         helps=(f"write `{kind.text} {{ … }}`; only named blocks at the top of the file inherit",),
         facts=(("kind", kind.text),),
-    )  # fmt: skip
+    )
 
 
 def form(word: str, span: Span) -> Diagnostic:
     """A statement whose word is right and whose form is not."""
     found = f"found `{_short(span.text)}`" if span.text else "the line ends"
     return Diagnostic(
-        "E0153", f"this is not how `{word}` is written: {found}", span, label="does not fit",
-        helps=(f"write {FORMS[word]}",), facts=(("word", word), ("found", span.text)),
-    )  # fmt: skip
+        "E0153",
+        f"this is not how `{word}` is written: {found}",
+        span,
+        label="does not fit",
+        helps=(f"write {FORMS[word]}",),
+        facts=(("word", word), ("found", span.text)),
+    )
 
 
 def keyword_as_name(span: Span, word: str) -> Diagnostic:
     """`let if = 3`."""
     return Diagnostic(
-        "E0152", f"`{word}` is a word of the language and cannot be a name", span, label="choose another name",
-        facts=(("word", word),), fixes=(_edit(f"write `{word}_`", span, f"{word}_", safe=False),),
-    )  # fmt: skip
+        "E0152",
+        f"`{word}` is a word of the language and cannot be a name",
+        span,
+        label="choose another name",
+        facts=(("word", word),),
+        fixes=(_edit(f"write `{word}_`", span, f"{word}_", safe=False),),
+    )
 
 
 def keyword_as_value(span: Span, word: str) -> Diagnostic:
     """`model = then`."""
     return Diagnostic(
-        "E0126", f"expected a value, found the word `{word}`", span, label="is a word of the language", facts=(("word", word),),
-    )  # fmt: skip
+        "E0126",
+        f"expected a value, found the word `{word}`",
+        span,
+        label="is a word of the language",
+        facts=(("word", word),),
+    )
 
 
 # ------------------------------------------------------------------------ values
@@ -448,15 +592,57 @@ def units_like(unit: str) -> tuple[str, ...]:
     if unit in UNITS:
         return (unit,)
     known = {
-        "m": ("min", "ms"), "sec": ("s",), "secs": ("s",), "second": ("s",), "seconds": ("s",), "S": ("s",), "mins": ("min",),
-        "minute": ("min",), "minutes": ("min",), "hr": ("h",), "hrs": ("h",), "hour": ("h",), "hours": ("h",), "H": ("h",),
-        "d": ("h",), "k": ("kB", "KiB"), "M": ("MB", "MiB"), "G": ("GB", "GiB"), "g": ("GB", "GiB"), "gb": ("GB", "GiB"),
-        "mb": ("MB", "MiB"), "kb": ("kB", "KiB"), "KB": ("kB", "KiB"), "Gi": ("GiB",), "Mi": ("MiB",), "Ki": ("KiB",),
-        "u": ("us",), "msec": ("ms",), "millis": ("ms",), "°": ("°C",), "°F": ("°C",), "degC": ("°C",), "c": ("°C",), "F": ("°C",),
-        "tokens": ("tok",), "token": ("tok",), "tps": ("tok/s",), "t/s": ("tok/s",), "tok/sec": ("tok/s",),
-        "tokens/s": ("tok/s",), "w": ("W",), "mw": ("mW",), "j": ("J",), "hz": ("Hz",), "mhz": ("MHz",), "ghz": ("GHz",),
-        "wh": ("Wh",), "mah": ("mAh",), "percent": ("%",), "b": ("B",),
-    }.get(unit)  # fmt: skip
+        "m": ("min", "ms"),
+        "sec": ("s",),
+        "secs": ("s",),
+        "second": ("s",),
+        "seconds": ("s",),
+        "S": ("s",),
+        "mins": ("min",),
+        "minute": ("min",),
+        "minutes": ("min",),
+        "hr": ("h",),
+        "hrs": ("h",),
+        "hour": ("h",),
+        "hours": ("h",),
+        "H": ("h",),
+        "d": ("h",),
+        "k": ("kB", "KiB"),
+        "M": ("MB", "MiB"),
+        "G": ("GB", "GiB"),
+        "g": ("GB", "GiB"),
+        "gb": ("GB", "GiB"),
+        "mb": ("MB", "MiB"),
+        "kb": ("kB", "KiB"),
+        "KB": ("kB", "KiB"),
+        "Gi": ("GiB",),
+        "Mi": ("MiB",),
+        "Ki": ("KiB",),
+        "u": ("us",),
+        "msec": ("ms",),
+        "millis": ("ms",),
+        "°": ("°C",),
+        "°F": ("°C",),
+        "degC": ("°C",),
+        "c": ("°C",),
+        "F": ("°C",),
+        "tokens": ("tok",),
+        "token": ("tok",),
+        "tps": ("tok/s",),
+        "t/s": ("tok/s",),
+        "tok/sec": ("tok/s",),
+        "tokens/s": ("tok/s",),
+        "w": ("W",),
+        "mw": ("mW",),
+        "j": ("J",),
+        "hz": ("Hz",),
+        "mhz": ("MHz",),
+        "ghz": ("GHz",),
+        "wh": ("Wh",),
+        "mah": ("mAh",),
+        "percent": ("%",),
+        "b": ("B",),
+    }.get(unit)
     if known is not None:
         return known
     return tuple(get_close_matches(unit, UNITS, n=2, cutoff=0.6))
@@ -472,13 +658,22 @@ def unknown_unit(span: Span) -> Diagnostic:
     fixes = tuple(_edit(f"write `{number}{u}`", span, number + u, safe=False) for u in near)
     if not near and unit.isidentifier():
         return Diagnostic(
-            "E0138", f"`{_short(unit)}` is not a unit", span, label="a name cannot begin with a digit, a number ends in a unit",
-            helps=(_UNITS_HELP,), facts=(("number", number), ("unit", unit)),
-        )  # fmt: skip
+            "E0138",
+            f"`{_short(unit)}` is not a unit",
+            span,
+            label="a name cannot begin with a digit, a number ends in a unit",
+            helps=(_UNITS_HELP,),
+            facts=(("number", number), ("unit", unit)),
+        )
     return Diagnostic(
-        "E0138", f"`{_short(unit)}` is not a unit", span, label=f"did you mean {ways}?" if near else "unknown unit",
-        helps=(_UNITS_HELP,), facts=(("number", number), ("unit", unit)), fixes=fixes,
-    )  # fmt: skip
+        "E0138",
+        f"`{_short(unit)}` is not a unit",
+        span,
+        label=f"did you mean {ways}?" if near else "unknown unit",
+        helps=(_UNITS_HELP,),
+        facts=(("number", number), ("unit", unit)),
+        fixes=fixes,
+    )
 
 
 def detached_unit(span: Span, number: str, unit: str) -> Diagnostic:
@@ -486,81 +681,117 @@ def detached_unit(span: Span, number: str, unit: str) -> Diagnostic:
     right = units_like(unit)
     if not right:
         return Diagnostic(
-            "E0120", f"unexpected `{_short(unit)}` behind the number {number}", span, label="one of the two is too many",
+            "E0120",
+            f"unexpected `{_short(unit)}` behind the number {number}",
+            span,
+            label="one of the two is too many",
             facts=(("number", number), ("found", unit)),
-        )  # fmt: skip
-    fixes = tuple(_edit(f"write `{number}{u}`", span, number + u, safe=len(right) == 1 and unit in UNITS) for u in right)
+        )
+    fixes = tuple(
+        _edit(f"write `{number}{u}`", span, number + u, safe=len(right) == 1 and unit in UNITS) for u in right
+    )
     return Diagnostic(
-        "E0138", "a number and its unit are written without a space", span,
+        "E0138",
+        "a number and its unit are written without a space",
+        span,
         label="did you mean " + " or ".join(f"`{number}{u}`" for u in right) + "?",
-        facts=(("number", number), ("unit", unit)), fixes=fixes,
-    )  # fmt: skip
+        facts=(("number", number), ("unit", unit)),
+        fixes=fixes,
+    )
 
 
 def unknown_escape(span: Span) -> Diagnostic:
     """`\\d` in a string."""
     return Diagnostic(
-        "E0146", f"unknown escape `{_short(span.text)}` in a string", span, label="not an escape",
+        "E0146",
+        f"unknown escape `{_short(span.text)}` in a string",
+        span,
+        label="not an escape",
         helps=('the escapes are \\" \\\\ \\n \\t \\$ \\u{…}; write `\\\\` for a backslash',),
         fixes=(_edit("write a backslash", span, "\\" + span.text, safe=False),),
-    )  # fmt: skip
+    )
 
 
 def argument_after_named(span: Span) -> Diagnostic:
     """`f(a = 1, 2)`."""
     return Diagnostic(
-        "E0149", "an argument without a name stands after one with a name", span, label="move it to the front",
+        "E0149",
+        "an argument without a name stands after one with a name",
+        span,
+        label="move it to the front",
         helps=("arguments without a name come first: `f(value, key = other)`",),
-    )  # fmt: skip
+    )
 
 
 def empty_interpolation(span: Span) -> Diagnostic:
     """`${}`."""
     return Diagnostic(
-        "E0147", "nothing stands inside `${}`", span, label="needs an expression",
+        "E0147",
+        "nothing stands inside `${}`",
+        span,
+        label="needs an expression",
         helps=("write `${name}`, or `\\${` for these characters themselves",),
-    )  # fmt: skip
+    )
 
 
 def foreign_literal(span: Span, right: str) -> Diagnostic:
     """`True`, `None`."""
     return Diagnostic(
-        "E0131", f"`{span.text}` is written `{right}`", span, label=f"should be `{right}`",
-        fixes=(_edit(f"write `{right}`", span, right),), facts=(("found", span.text), ("right", right)),
-    )  # fmt: skip
+        "E0131",
+        f"`{span.text}` is written `{right}`",
+        span,
+        label=f"should be `{right}`",
+        fixes=(_edit(f"write `{right}`", span, right),),
+        facts=(("found", span.text), ("right", right)),
+    )
 
 
 def dash_range(span: Span, start: str, stop: str) -> Diagnostic:
     """`threads in 1-8`."""
     return Diagnostic(
-        "E0134", "a range is written with `..`", span, label=f"should be `{start}..{stop}`",
+        "E0134",
+        "a range is written with `..`",
+        span,
+        label=f"should be `{start}..{stop}`",
         helps=(f"`{start}-{stop}` is a subtraction; `{start}..{stop}` holds both ends",),
         fixes=(_edit(f"write `{start}..{stop}`", span, f"{start}..{stop}", safe=False),),
-    )  # fmt: skip
+    )
 
 
 def dotted_range(span: Span) -> Diagnostic:
     """`1...8`."""
     return Diagnostic(
-        "E0134", "a range is written with two dots", span, label="should be `..`",
-        helps=("`1..8` holds both ends",), fixes=(_edit("write `..`", span, ".."),),
-    )  # fmt: skip
+        "E0134",
+        "a range is written with two dots",
+        span,
+        label="should be `..`",
+        helps=("`1..8` holds both ends",),
+        fixes=(_edit("write `..`", span, ".."),),
+    )
 
 
 def comprehension_if(span: Span) -> Diagnostic:
     """`[x for x in xs if x > 1]`."""
     return Diagnostic(
-        "E0135", "a list is filtered with `where`, not with `if`", span, label="should be `where`",
-        helps=("`[x for x in xs where x > 1]`; `where` filters everywhere",), fixes=(_edit("write `where`", span, "where"),),
-    )  # fmt: skip
+        "E0135",
+        "a list is filtered with `where`, not with `if`",
+        span,
+        label="should be `where`",
+        helps=("`[x for x in xs where x > 1]`; `where` filters everywhere",),
+        fixes=(_edit("write `where`", span, "where"),),
+    )
 
 
 def chained(span: Span, first: Span) -> Diagnostic:
     """`a < b < c`."""
     return Diagnostic(
-        "E0142", "comparisons cannot be chained", span, label="a second comparison", labels=(Label(first, "the first one"),),
+        "E0142",
+        "comparisons cannot be chained",
+        span,
+        label="a second comparison",
+        labels=(Label(first, "the first one"),),
         helps=("write `a < b and b < c`",),
-    )  # fmt: skip
+    )
 
 
 # -------------------------------------------------------------------- characters
@@ -573,30 +804,48 @@ def bad_token(kind: Kind, span: Span) -> Diagnostic:
         return _bad_string(span)
     if kind in (Kind.SINGLE_QUOTED, Kind.CURLY_QUOTED):
         inside = text.strip("'`\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019\"")
-        fixes = (_edit("write double quotes", span, f'"{inside}"'),) if '"' not in inside and "\\" not in inside and "${" not in inside else ()
-        return Diagnostic("E0128", 'a text stands in straight double quotes: "…"', span, label="other quotes", fixes=fixes)
+        fixes = (
+            (_edit("write double quotes", span, f'"{inside}"'),)
+            if '"' not in inside and "\\" not in inside and "${" not in inside
+            else ()
+        )
+        return Diagnostic(
+            "E0128", 'a text stands in straight double quotes: "…"', span, label="other quotes", fixes=fixes
+        )
     if kind is Kind.BAD_NUMBER:
         return unknown_unit(span)
     if kind is Kind.BAD_NAME:
         return Diagnostic(
-            "E0154", f"`{_short(text)}` is not a name: names hold the letters a to z, digits and `_`", span,
-            label="holds other characters", facts=(("found", text),),
-        )  # fmt: skip
+            "E0154",
+            f"`{_short(text)}` is not a name: names hold the letters a to z, digits and `_`",
+            span,
+            label="holds other characters",
+            facts=(("found", text),),
+        )
     if kind is Kind.BAD_COMMENT:
-        fixes = (_edit("write `#`", Span(span.source, span.start, span.start + 2), "#"),) if text.startswith("//") else ()
+        fixes = (
+            (_edit("write `#`", Span(span.source, span.start, span.start + 2), "#"),) if text.startswith("//") else ()
+        )
         return Diagnostic("E0155", "a comment begins with `#`", span, label="not a comment", fixes=fixes)
     if kind is Kind.BAD_OPERATOR:
         return _bad_operator(span)
     if kind is Kind.BAD_SPACE:
         code = " ".join(f"U+{ord(c):04X}" for c in sorted(set(text)))
         return Diagnostic(
-            "E0140", f"this looks like a space and is none ({code})", span, label="write a space",
-            facts=(("found", code),), fixes=(_edit("write a space", span, " "),),
-        )  # fmt: skip
+            "E0140",
+            f"this looks like a space and is none ({code})",
+            span,
+            label="write a space",
+            facts=(("found", code),),
+            fixes=(_edit("write a space", span, " "),),
+        )
     return Diagnostic(
-        "E0140", f"the character `{text}` has no meaning here", span, label="not part of the language",
+        "E0140",
+        f"the character `{text}` has no meaning here",
+        span,
+        label="not part of the language",
         facts=(("found", f"U+{ord(text[0]):04X}"),),
-    )  # fmt: skip
+    )
 
 
 def _bad_string(span: Span) -> Diagnostic:
@@ -604,13 +853,20 @@ def _bad_string(span: Span) -> Diagnostic:
     opened = text.find("${")
     if opened > 0 and text.count('"') > 1:
         return Diagnostic(
-            "E0147", "this `${` is never closed", Span(span.source, span.start + opened, span.start + opened + 2),
-            label="needs a `}` in the same string", helps=("write `\\${` for these characters themselves",),
-        )  # fmt: skip
+            "E0147",
+            "this `${` is never closed",
+            Span(span.source, span.start + opened, span.start + opened + 2),
+            label="needs a `}` in the same string",
+            helps=("write `\\${` for these characters themselves",),
+        )
     return Diagnostic(
-        "E0129", "this text is never closed", Span(span.source, span.start, span.start + 1), label='needs a closing `"`',
-        labels=(Label(_after(span), "the line ends here"),), helps=("a text ends on the line it begins on; `\\n` is a line end",),
-    )  # fmt: skip
+        "E0129",
+        "this text is never closed",
+        Span(span.source, span.start, span.start + 1),
+        label='needs a closing `"`',
+        labels=(Label(_after(span), "the line ends here"),),
+        helps=("a text ends on the line it begins on; `\\n` is a line end",),
+    )
 
 
 def _bad_operator(span: Span) -> Diagnostic:
@@ -618,19 +874,29 @@ def _bad_operator(span: Span) -> Diagnostic:
     words = {"&&": "and", "||": "or", "!": "not", "&": "and", "|": "or"}
     if text == ";":
         return Diagnostic(
-            "E0127", "statements are separated by line ends, not by `;`", span, label="remove it, or go to the next line",
+            "E0127",
+            "statements are separated by line ends, not by `;`",
+            span,
+            label="remove it, or go to the next line",
             fixes=(_edit("remove it", span, "", safe=False),),
-        )  # fmt: skip
+        )
     if text in words:
         right = words[text]
         spaced = right + (" " if text == "!" else "")
         return Diagnostic(
-            "E0130", f"`{text}` is written `{right}`", span, label=f"should be `{right}`",
-            fixes=(_edit(f"write `{right}`", span, spaced),), facts=(("found", text), ("right", right)),
-        )  # fmt: skip
+            "E0130",
+            f"`{text}` is written `{right}`",
+            span,
+            label=f"should be `{right}`",
+            fixes=(_edit(f"write `{right}`", span, spaced),),
+            facts=(("found", text), ("right", right)),
+        )
     if text.startswith("..."):
         return dotted_range(span)
     return Diagnostic(
-        "E0140", f"`{text}` is not an operator of this language", span, label="has no meaning here", facts=(("found", text),),
-    )  # fmt: skip
-
+        "E0140",
+        f"`{text}` is not an operator of this language",
+        span,
+        label="has no meaning here",
+        facts=(("found", text),),
+    )

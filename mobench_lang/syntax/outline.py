@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.source import Source, Span
@@ -19,8 +20,12 @@ from mobench_lang.syntax.scan import KEYWORDS, Kind, Token
 
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 OPENERS = {v: k for k, v in PAIRS.items()}
-STATEMENT_WORDS = frozenset("use let exclude include sample pairwise measure expect warn mobench".split())
-_OPEN_ENDED_WORDS = frozenset("and or not in if then else for where per because extends".split())
+STATEMENT_WORDS = frozenset(
+    ["use", "let", "exclude", "include", "sample", "pairwise", "measure", "expect", "warn", "mobench"]
+)
+_OPEN_ENDED_WORDS = frozenset(
+    ["and", "or", "not", "in", "if", "then", "else", "for", "where", "per", "because", "extends"]
+)
 _OPEN_ENDED = frozenset(["+", "-", "*", "/", "..", ":", "==", "!=", "<", "<=", ">", ">=", "=", ",", "&&", "||", ":="])
 
 
@@ -123,7 +128,14 @@ class Outliner:
         if after is None or after.kind is Kind.NEWLINE:
             return False
         if after.kind is Kind.NAME:
-            return token.text not in _OPEN_ENDED_WORDS and after.text not in ("and", "or", "where", "per", "because", "for")
+            return token.text not in _OPEN_ENDED_WORDS and after.text not in (
+                "and",
+                "or",
+                "where",
+                "per",
+                "because",
+                "for",
+            )
         return after.text in ("=", "?", "{", "==", ":", ":=")
 
     # ---------------------------------------------------------------- run
@@ -231,7 +243,9 @@ class Outliner:
         words = [t for t in self.tokens[statement.begin : end] if t.kind is not Kind.NEWLINE]
         if not words or words[0].kind is not Kind.NAME or words[0].text in STATEMENT_WORDS - {"include"}:
             return False
-        if words[-1].line != self.tokens[at].line and any(t.line > words[-1].line for t in self.tokens[end:at] if t.kind is not Kind.NEWLINE):
+        if words[-1].line != self.tokens[at].line and any(
+            t.line > words[-1].line for t in self.tokens[end:at] if t.kind is not Kind.NEWLINE
+        ):
             return False
         if len(words) == 1:
             return True
@@ -350,7 +364,9 @@ class Outliner:
         frame = self._pop(at)
         if frame.token is not None:
             before = self._last_code(at)
-            self._blame(messages.unclosed(self.span(frame.token), self.span(before) if before else None), frame.statement)
+            self._blame(
+                messages.unclosed(self.span(frame.token), self.span(before) if before else None), frame.statement
+            )
 
     def _close_brace(self, at: int) -> None:
         token = self.tokens[at]
@@ -442,7 +458,7 @@ def _tells(tokens: Sequence[Token], indents: dict[int, int]) -> bool:
     """True if most lines below an opened brace are indented, so that indentation says something."""
     told, total = 0, 0
     lines = _lines(tokens)
-    for line, below in zip(lines, lines[1:], strict=False):
+    for line, below in pairwise(lines):
         if line[-1].text == "{" and below[0].text not in ("}", "let") and not _at_the_top(below):
             total += 1
             told += indents[below[0].line] > indents[line[0].line]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from mobench_lang import __version__
 from mobench_lang.source import Source
 from mobench_lang.syntax.build import Builder
-from mobench_lang.syntax.lalr import NEWLINE, Rule, Step, Tables, run, steps_of
+from mobench_lang.syntax.lalr import NEWLINE, Part, Rule, Step, Tables, run, steps_of
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -34,7 +34,7 @@ _KEYWORD = re.compile(r"([a-z]+)\(\?!")
 
 def parse_range(source: Source, builder: Builder, start: Start, begin: int, end: int) -> Any:  # Any: one type a start
     """What `builder` makes of `source.text[begin:end]`, read as a `start`; raises `lalr.Stuck`."""
-    return run(tables(), _steps(), builder, source.text, begin, end, start)
+    return run(tables(), _steps(), builder, Part(source.text, begin, end), start)
 
 
 @cache
@@ -69,7 +69,7 @@ def build(strict: bool = False) -> Lark:
         parser="lalr",
         lexer="contextual",
         start=list(STARTS),
-        postlex=Newlines(),  # type: ignore[arg-type]
+        postlex=Newlines(),
         maybe_placeholders=False,
         strict=strict,
     )
@@ -158,9 +158,15 @@ def tables() -> Tables:
 def _pack(made: Tables) -> tuple[Any, ...]:
     rules = [tuple(rule) for rule in made.rules]
     return (
-        made.actions, made.gotos, rules, dict(made.starts), dict(made.ends), dict(made.keywords), made.patterns,
+        made.actions,
+        made.gotos,
+        rules,
+        dict(made.starts),
+        dict(made.ends),
+        dict(made.keywords),
+        made.patterns,
         made.ignored,
-    )  # fmt: skip
+    )
 
 
 def _unpack(data: tuple[Any, ...]) -> Tables:

@@ -19,7 +19,6 @@ from mobench_lang.syntax.scan import STRING_OR_COMMENT, Kind, scan
 from mobench_lang.syntax.text import check_text
 
 
-
 def parse(source: Source) -> tuple[ast.File, Diagnostics]:
     """The tree of a file, whatever is wrong with it, and everything that is wrong with its text."""
     found, worth_parsing = check_text(source)

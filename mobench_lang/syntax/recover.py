@@ -7,14 +7,15 @@ and one diagnostic per fault. Guarantee: a right statement between faulty ones i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, messages
 from mobench_lang.syntax.build import Builder, closing_brace
 from mobench_lang.syntax.classify import Fault, classify
-from mobench_lang.syntax.outline import Outliner, Statement
 from mobench_lang.syntax.lalr import Stuck
+from mobench_lang.syntax.outline import Group, Outliner, Statement
 from mobench_lang.syntax.parser import Start, parse_range
 from mobench_lang.syntax.scan import KEYWORDS, Kind, Token, scan
 from mobench_lang.syntax.text import deceives
@@ -55,7 +56,7 @@ class Recovery:
             self.edition = ast.Edition(self._span(words), int(words[1].text[:9]))
             return statements[1:]
         meant = words[0].text == "mobench" or (words[-1].kind is Kind.NUMBER and len(words) <= 3)
-        if meant and "=" not in [t.text for t in words[:2]] or [t.text for t in words[1:]] == ["mobench", "1"]:
+        if (meant and "=" not in [t.text for t in words[:2]]) or [t.text for t in words[1:]] == ["mobench", "1"]:
             self.faults.append(messages.malformed_edition(self._span(words)))
             self.edition = ast.Edition(self._span(words), messages.EDITION)
             return statements[1:]
@@ -69,7 +70,7 @@ class Recovery:
     def _span(self, tokens: Sequence[Token]) -> Span:
         return Span(self.source, tokens[0].start, tokens[-1].end)
 
-    def _parse(self, start: Start, tokens: Sequence[Token]) -> object:
+    def _parse(self, start: Start, tokens: Sequence[Token]) -> Any:  # Any: one type a start
         """The node of some tokens and the faults met on the way, or `Stuck`."""
         builder = self._builder()
         node = parse_range(self.source, builder, start, tokens[0].start, tokens[-1].end)
@@ -87,13 +88,13 @@ class Recovery:
             return self._broken(tokens)  # the character was reported with the text
         if statement.fault is None and statement.loose is None:
             try:
-                return [self._parse("top" if top else "statement", tokens)]  # type: ignore[list-item]
+                return [self._parse("top" if top else "statement", tokens)]
             except Stuck as e:
                 stuck: Stuck | None = e
         else:
             stuck = None
         if statement.fault is None and statement.block is not None:
-            block = self._block(statement, top)
+            block = self._block(statement, statement.block, top)
             if block is not None:
                 return [block]
         self.faults.append(statement.fault or statement.loose or self._classify(tokens, stuck, top))
@@ -123,10 +124,8 @@ class Recovery:
         at = next((i for i, t in enumerate(tokens) if t.end > stuck.start), len(tokens))
         return classify(Fault(self.source, tokens, at, False, stuck))
 
-    def _block(self, statement: Statement, top: bool) -> ast.Block | None:
+    def _block(self, statement: Statement, group: Group, top: bool) -> ast.Block | None:
         """The block whose body, head or braces are at fault; None if its head is no head."""
-        group = statement.block
-        assert group is not None
         tokens = self._tokens(statement)
         if group.opener is not None:
             head = [t for t in tokens if t.start < group.opener.start]
@@ -138,7 +137,7 @@ class Recovery:
             return None
         before = len(self.faults)
         try:
-            kind, name, parent, span = self._parse("header", head)  # type: ignore[misc]
+            kind, name, parent, span = self._parse("header", head)
         except Stuck:
             return None
         if statement.loose is not None:
@@ -166,8 +165,16 @@ class Recovery:
             return [name(t) for t in tokens[1:] if t.kind is Kind.NAME and t.text not in ("as", "use", "std")]
         if tokens[0].text == "let":
             return [name(t) for t in words[1:2]]
-        if tokens[0].kind is Kind.NAME and len(tokens) > 1 and tokens[0].text not in ("expect", "warn", "exclude", "measure"):
-            if tokens[1].kind is Kind.NAME and tokens[1].text not in KEYWORDS and any(t.text == "{" for t in tokens[2:]):
+        if (
+            tokens[0].kind is Kind.NAME
+            and len(tokens) > 1
+            and tokens[0].text not in ("expect", "warn", "exclude", "measure")
+        ):
+            if (
+                tokens[1].kind is Kind.NAME
+                and tokens[1].text not in KEYWORDS
+                and any(t.text == "{" for t in tokens[2:])
+            ):
                 return [name(tokens[1])]
             return [name(tokens[0])]
         if tokens[0].kind is Kind.STRING and len(tokens) > 1 and tokens[1].text in ("=", ":"):

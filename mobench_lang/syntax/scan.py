@@ -52,18 +52,78 @@ class Token(NamedTuple):
     first: bool
 
 
-UNITS = (
-    "tok/s J/tok tok °C C KiB MiB GiB kB MB GB B ns us µs μs ms s min h mWh Wh mW W mAh mJ J kHz MHz GHz Hz K pp %"
-).split()
+UNITS = [
+    "tok/s",
+    "J/tok",
+    "tok",
+    "°C",
+    "C",
+    "KiB",
+    "MiB",
+    "GiB",
+    "kB",
+    "MB",
+    "GB",
+    "B",
+    "ns",
+    "us",
+    "µs",
+    "μs",
+    "ms",
+    "s",
+    "min",
+    "h",
+    "mWh",
+    "Wh",
+    "mW",
+    "W",
+    "mAh",
+    "mJ",
+    "J",
+    "kHz",
+    "MHz",
+    "GHz",
+    "Hz",
+    "K",
+    "pp",
+    "%",
+]
 KEYWORDS = frozenset(
-    "mobench use let extends exclude include sample pairwise seed measure expect warn where because per "
-    "if then else for in and or not true false null".split()
+    [
+        "mobench",
+        "use",
+        "let",
+        "extends",
+        "exclude",
+        "include",
+        "sample",
+        "pairwise",
+        "seed",
+        "measure",
+        "expect",
+        "warn",
+        "where",
+        "because",
+        "per",
+        "if",
+        "then",
+        "else",
+        "for",
+        "in",
+        "and",
+        "or",
+        "not",
+        "true",
+        "false",
+        "null",
+    ]
 )
 # Words that cannot be a value, whatever stands around them.
-RESERVED = frozenset("if then else for in and or not where because per extends".split())
+RESERVED = frozenset(["if", "then", "else", "for", "in", "and", "or", "not", "where", "because", "per", "extends"])
 
 _UNIT = "|".join(re.escape(u) for u in UNITS[:-1])
 _INSIDE = r'[^{}"\n\r]|"(?:[^"\\\n\r]|\\[^\n\r])*"'
+_CURLY = "\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019"
 _PATTERNS = {
     Kind.NEWLINE: r"\r\n|\n|\r",
     Kind.COMMENT: r"\#[^\n\r]*",
@@ -76,7 +136,7 @@ _PATTERNS = {
     Kind.OPERATOR: r"==|!=|<=|>=|\.\.|[-+*/<>=.,:?]",
     Kind.BAD_STRING: r'"[^\n\r]*',
     Kind.SINGLE_QUOTED: r"'(?:[^'\\\n\r]|\\[^\n\r])*'?|`[^`\n\r]*`?",
-    Kind.CURLY_QUOTED: "[\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019][^\"\n\r\u201c\u201d\u00ab\u00bb]*[\u201c\u201d\u00ab\u00bb\"\u2019]?",
+    Kind.CURLY_QUOTED: f'[{_CURLY}][^"\n\r{_CURLY}]*["{_CURLY}]?',
     Kind.BAD_NUMBER: r"[0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[^\W_]|°)(?:[\w°]|/(?=[^\W\d]))*",
     Kind.BAD_NAME: r"[^\W\d]\w*",
     Kind.BAD_SPACE: r"[^\S\n\r\t ]+",

@@ -163,7 +163,9 @@ def test_no_text_breaks_a_form(text: str, begin: int, length: int, message: str)
 
 
 def fix(begin: int, end: int, text: str, *more: Edit, safe: bool = True) -> Diagnostic:
-    return Diagnostic("E0120", "m", SPEC.span(begin, end), fixes=(Fix("f", (Edit(SPEC.span(begin, end), text), *more), safe),))
+    return Diagnostic(
+        "E0120", "m", SPEC.span(begin, end), fixes=(Fix("f", (Edit(SPEC.span(begin, end), text), *more), safe),)
+    )
 
 
 def test_safe_fixes_are_applied_together() -> None:

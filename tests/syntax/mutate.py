@@ -55,4 +55,6 @@ def mutants(source: Source, seed: int) -> Iterator[Mutant]:
             delimiter = token.kind is Kind.BRACKET or (other and deed in ("insert", "replace"))
             slack = 2 if delimiter else 0
             kind = "delimiter" if delimiter else token_class(token)
-            yield Mutant(mutated, f"{deed} {token.text} {stranger}", kind, range(token.line - slack, token.line + slack + 1))
+            yield Mutant(
+                mutated, f"{deed} {token.text} {stranger}", kind, range(token.line - slack, token.line + slack + 1)
+            )

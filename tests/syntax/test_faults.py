@@ -100,7 +100,7 @@ AT_THE_TOP = [
     ("model { a = 1 }", "E0144", "4.1"),
     ("let if = 3", "E0152", "4.5"),
     ("use std/models", "E0153", "4.5"),
-    ("use \"std/models\"", "E0153", "4.17"),
+    ('use "std/models"', "E0153", "4.17"),
     ("let a 3", "E0121", "4.7"),
     ("let 3 = a", "E0153", "4.5"),
     ("let a = 3 *", "E0126", "4.11"),
@@ -166,7 +166,7 @@ mobench 1
 
 use "std/models" { tiny }
 
-let a = 
+let a =
 
 model m {
   source == path("x.gguf")

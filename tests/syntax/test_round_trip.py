@@ -62,7 +62,9 @@ def disorder(text: str, rng: random.Random) -> str:
         strings = re.split(r'("(?:[^"\\]|\\.)*")', line)
         for i in range(0, len(strings), 2):
             strings[i] = re.sub(" ", lambda _: " " * rng.randint(1, 3), strings[i])
-            strings[i] = re.sub(r"([\[(])", lambda m: m[1] + rng.choice(["", "", " ", "\n  ", " # in\n\n "]), strings[i])
+            strings[i] = re.sub(
+                r"([\[(])", lambda m: m[1] + rng.choice(["", "", " ", "\n  ", " # in\n\n "]), strings[i]
+            )
         comment = rng.choice(["", "", "", "  # said ", "#x"])
         out.append("".join(strings) + comment)
         if rng.random() < 0.3:

@@ -122,7 +122,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "locked").chmod(0)
     os.mkfifo(tmp_path / "pipe")
     reasons = {}
-    for path in (tmp_path, tmp_path / "none", tmp_path / "pipe", Path("/dev/zero"), tmp_path / "a\0b", tmp_path / ("x" * 300)):
+    for path in (
+        tmp_path,
+        tmp_path / "none",
+        tmp_path / "pipe",
+        Path("/dev/zero"),
+        tmp_path / "a\0b",
+        tmp_path / ("x" * 300),
+    ):
         answer = read(path, name="t.bench")
         assert isinstance(answer, tuple)
         (found,) = answer

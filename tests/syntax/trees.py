@@ -33,7 +33,9 @@ words = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True).filter(
     lambda w: w not in KEYWORDS and w not in ("True", "TRUE", "False", "FALSE", "None", "Null", "NULL", "nil", "as")
 )
 names = _node(ast.Name, words)
-keys = _node(ast.Name, words | st.sampled_from(["per", "where", "in", "for", "seed", "sample", "measure", "let", "expect"]))
+keys = _node(
+    ast.Name, words | st.sampled_from(["per", "where", "in", "for", "seed", "sample", "measure", "let", "expect"])
+)
 digits = st.decimals(0, 10**9, places=3, allow_nan=False, allow_infinity=False)
 units = st.sampled_from([u for u in UNITS if u != "\u03bcs"])
 texts = st.text(st.characters(blacklist_categories=("Cs",)), max_size=8)
@@ -47,7 +49,12 @@ atoms = (
 
 def _interpolated(expr: Any) -> Any:
     # The inside of `${…}` holds one level of braces and strings; simple operands are what people write there.
-    simple = names | ints | _node(ast.Member, names, names) | _node(ast.Index, names, ints | _node(ast.String, st.just(("k",))))
+    simple = (
+        names
+        | ints
+        | _node(ast.Member, names, names)
+        | _node(ast.Index, names, ints | _node(ast.String, st.just(("k",))))
+    )
     return _node(ast.String, st.tuples(texts.filter(bool), simple, texts.filter(bool), simple))
 
 
@@ -85,7 +92,9 @@ simple_statements = (
     | _node(ast.Exclude, expressions, st.none() | strings) | _node(ast.Include, _args(expressions))
     | _node(ast.Sample, expressions, st.none() | expressions) | _node(ast.Pairwise, st.none() | expressions)
     | _node(ast.Measure, some_names, st.booleans())
-    | _node(ast.Expect, st.sampled_from(["expect", "warn"]), expressions, st.none() | expressions, st.just(()) | some_names)
+    | _node(
+        ast.Expect, st.sampled_from(["expect", "warn"]), expressions, st.none() | expressions, st.just(()) | some_names
+    )
 )  # fmt: skip
 
 
