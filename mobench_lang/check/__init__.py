@@ -1,11 +1,13 @@
 """Check: from the text of a spec to its typed meaning, with everything that is wrong with it.
 
 In: the source of a spec. Out: `ir.Bench`, or None where there is an error or no bench, and the diagnostics in order.
-Guarantee: total and pure but for reading the files that the spec names; nothing here raises on a user's text.
+Guarantee: total and pure but for reading the lock and the files that the spec names; nothing here raises on a user's
+text, and nothing asks the network.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from mobench_lang.check.bench import check_bench
 from mobench_lang.check.load import Loader, project_root
 from mobench_lang.check.schema import schema
 from mobench_lang.diagnostics import Diagnostic, Diagnostics, has_errors, in_order
+from mobench_lang.lockfile import LOCK_FILE, Lock, LockError, read
 from mobench_lang.source import Source
 
 
@@ -23,20 +26,27 @@ from mobench_lang.source import Source
 class Checked:
     """What the check of one spec found. `bench` is None after an error, or where the file declares none.
 
-    `folders` says for each model where the relative paths of its source start.
+    `folders` says for each model where the relative paths of its source start, `lock` what its file was locked to.
     """
 
     bench: ir.Bench | None
     diagnostics: Diagnostics
     has_bench: bool
     folders: Mapping[str, Path | None]
+    lock: Lock
 
 
-def check_source(source: Source, folder: Path | None = None, *, need_bench: bool = False) -> Checked:
-    """Check a spec; `folder` is where its relative paths start (the file's own folder by default)."""
+def check_source(
+    source: Source, folder: Path | None = None, *, need_bench: bool = False, lock: Lock | None = None
+) -> Checked:
+    """Check a spec; `folder` is where its relative paths start (the file's own folder by default), `lock` stands for
+    the lock file of its project."""
     found: list[Diagnostic] = []
     folder = folder or (source.path.parent if source.path is not None else Path.cwd())
-    loader = Loader(schema(), found.append, project_root(folder))
+    root = project_root(folder)
+    if lock is None:
+        lock = _lock(root, source, folder, found)
+    loader = Loader(schema(), found.append, root, lock)
     shown = source.path.name if source.path is not None else source.name
     module = loader.load(source, folder, shown)
     bench: ir.Bench | None = None
@@ -45,7 +55,18 @@ def check_source(source: Source, folder: Path | None = None, *, need_bench: bool
         bench, folders = check_bench(module, loader.schema)
     elif need_bench and not has_errors(found):
         found.append(messages.no_bench(source.span(0, 0)))
-    return Checked(None if has_errors(found) else bench, in_order(found), module.bench is not None, folders)
+    return Checked(None if has_errors(found) else bench, in_order(found), module.bench is not None, folders, lock)
+
+
+def _lock(root: Path, source: Source, folder: Path, found: list[Diagnostic]) -> Lock:
+    """The lock of the project; one that cannot be used is a fault with its place in the lock file."""
+    try:
+        return read(root)
+    except LockError as error:
+        name = os.path.normpath(Path(source.name).parent / os.path.relpath(root / LOCK_FILE, folder.resolve()))
+        place = Source(name, error.text).span(error.offset, error.offset)
+        found.append(messages.unusable_lock(place, error.why, error.help))
+        return Lock(root)
 
 
 __all__ = ["Checked", "check_source"]

@@ -16,7 +16,7 @@ from mobench_lang.check import messages
 from mobench_lang.check.axes import Axes
 from mobench_lang.check.evaluate import Env, Evaluator
 from mobench_lang.check.units import DIMENSIONS, Qty
-from mobench_lang.check.values import Hidden, Poison, Word, kind_of
+from mobench_lang.check.values import Hidden, Poison, Word, exact, kind_of, label
 from mobench_lang.metrics import MetricInfo
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
@@ -92,9 +92,9 @@ class Claims:
         if isinstance(value, Poison):
             return None
         if isinstance(value, Qty):
-            return Typed(ir.Const(value=value.value, unit=value.base), value.base, expr.span)
+            return Typed(ir.Const(value=exact(value.value), unit=value.base), value.base, expr.span)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
-            return Typed(ir.Const(value=Decimal(value), unit=""), "", expr.span)
+            return Typed(ir.Const(value=exact(Decimal(value)), unit=""), "", expr.span)
         if isinstance(value, Hidden | Word):
             self.ev.tell(messages.not_a_claim(expr.span))
             return None
@@ -174,8 +174,6 @@ class Claims:
         value = self.axes.typed(table, value, expr.span)
         if isinstance(value, Poison):
             return None
-        from mobench_lang.check.values import label
-
         number = table.index.get(label(value))
         if number is None:
             self.ev.tell(

@@ -56,7 +56,7 @@ def _typed(  # noqa: PLR0917 - a value with its whole context
         case "bool":
             return value if isinstance(value, bool) else None
         case "number":
-            return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+            return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
         case "string":
             return value if isinstance(value, str) else None
         case "enum" | "quant" | "target":

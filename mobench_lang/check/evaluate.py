@@ -30,6 +30,7 @@ from mobench_lang.check.values import (
     text,
 )  # fmt: skip
 from mobench_lang.diagnostics import Diagnostic
+from mobench_lang.lockfile import NO_LOCK, Lock
 from mobench_lang.plugins import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
@@ -88,13 +89,14 @@ class Budget:
 
 @dataclass
 class Evaluator:
-    """Evaluates expressions of one file; `report` takes what it finds."""
+    """Evaluates expressions of one file; `report` takes what it finds, `lock` knows the sizes of files."""
 
     schema: Schema
     report: Callable[[Diagnostic], None]
     functions: Mapping[str, Callable[..., Val]]
     budget: Budget = field(default_factory=Budget)
     quiet: int = 0
+    lock: Lock = NO_LOCK
 
     # ------------------------------------------------------------ entry
 

@@ -7,7 +7,7 @@ combinations that would be measured are reported; what is not known is not guess
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
@@ -16,10 +16,12 @@ from mobench_lang import ir
 from mobench_lang.check import messages, units
 from mobench_lang.check.axes import Axes, bound_entity
 from mobench_lang.check.evaluate import Evaluator
-from mobench_lang.check.functions import size_of
+from mobench_lang.check.functions import locked_file, size_of
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import Ent, Folder, Rec, Val, Word, label, to_ir
 from mobench_lang.diagnostics import Diagnostic
+from mobench_lang.digests import sha256
+from mobench_lang.lockfile import LocalFile
 from mobench_lang.matrix import expand, picker
 from mobench_lang.metrics import metrics
 from mobench_lang.pauses import pauses
@@ -110,7 +112,7 @@ def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
     """Engine × quant, engine × target, context, and RAM, for the combinations that are left."""
     for role_names, find in (
         (("engine", "quant"), _quant), (("engine", "device"), _target), (("model", "workload", "engine"), _context),
-        (("model", "quant", "device"), _ram), (("device",), _meter),
+        (("model", "quant", "device"), _ram), (("model", "device"), _ram_as_published(axes)), (("device",), _meter),
         (("device", "workload"), _window(bench)),
     ):  # fmt: skip
         names = [n for n in role_names if n in axes.tables]
@@ -122,7 +124,7 @@ def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
         if suspects:
             _report(ev, bench, [*roles, *binding], suspects)
     _storage(ev, axes, bench)
-    _sources(ev, axes)
+    _sources(ev, axes, bench)
 
 
 def _suspects(
@@ -218,6 +220,21 @@ def _ram(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | No
     return messages.ram_too_small(spans[0], model.name, quant.text, _gb(size), device.name, units.show(ram))
 
 
+def _ram_as_published(axes: Axes) -> Find:
+    """What finds a model that does not fit where no quant is chosen; its size is known if its file is locked."""
+
+    def find(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
+        model, device = values
+        if "quant" in axes.tables or not (isinstance(model, Ent) and isinstance(device, Ent)):
+            return None
+        size, ram = size_of(ev, model, None), device.attrs.get("ram")
+        if not isinstance(size, Qty) or not isinstance(ram, Qty) or size.value <= ram.value:
+            return None
+        return messages.ram_too_small(spans[0], model.name, "", _gb(size), device.name, units.show(ram))
+
+    return find
+
+
 def _gb(size: Qty) -> str:
     return f"{size.value / Decimal(2**30):.1f}GiB"
 
@@ -258,12 +275,10 @@ def _window(bench: ir.Bench) -> Find:
 def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
     """The weights that a device needs, as far as their sizes are known, must fit its free storage."""
     devices = axes.tables["device"]
-    if "quant" not in axes.tables or not any("storage" in d.attrs for d in devices.values if isinstance(d, Ent)):
+    if not any("storage" in d.attrs for d in devices.values if isinstance(d, Ent)):
         return
-    models, quants = axes.tables["model"].values, axes.tables["quant"].values
     needed: dict[int, set[tuple[int, int]]] = {}
-    pick = picker(tuple(axes.order.index(n) for n in ("device", "model", "quant")))
-    for device, model, quant in map(pick, expand(bench)):
+    for device, model, quant in _reached(axes, bench, "device", "model", "quant"):
         needed.setdefault(device, set()).add((model, quant))
     for number, pairs in sorted(needed.items()):
         owner = devices.values[number]
@@ -271,9 +286,9 @@ def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
         if not isinstance(owner, Ent) or not isinstance(room, Qty):
             continue
         sizes = [
-            size_of(ev, m, q.text)
-            for m, q in ((models[m], quants[q]) for m, q in sorted(pairs))
-            if isinstance(m, Ent) and isinstance(q, Word)
+            size_of(ev, model, _quant_of(axes, q))
+            for m, q in sorted(pairs)
+            if isinstance(model := axes.tables["model"].values[m], Ent)
         ]
         total = sum((s.value for s in sizes if isinstance(s, Qty)), Decimal(0))
         if total > room.value:
@@ -281,23 +296,64 @@ def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
             ev.tell(messages.storage_too_small(where, owner.name, _gb(Qty(total, "B")), units.show(room)))
 
 
-def _sources(ev: Evaluator, axes: Axes) -> None:
-    """A missing file and an unpinned revision are warnings here, and errors under `--locked` and at exec."""
+def _reached(axes: Axes, bench: ir.Bench, *names: str) -> Iterator[tuple[int, ...]]:
+    """The combinations of the values of some axes that cells have, each once per cell; -1 for an axis that is not there."""
+    pick = picker(tuple(axes.order.index(n) for n in names if n in axes.tables))
+    missing = [i for i, n in enumerate(names) if n not in axes.tables]
+    for vector in map(pick, expand(bench)):
+        key = list(vector)
+        for at in missing:
+            key.insert(at, -1)
+        yield tuple(key)
+
+
+def _quant_of(axes: Axes, number: int) -> str | None:
+    value = axes.tables["quant"].values[number] if number >= 0 else None
+    return value.text if isinstance(value, Word) else None
+
+
+def _is_other(path: Path, locked: LocalFile) -> bool:
+    """Whether a file is there with another content than the locked one."""
+    try:
+        return path.stat().st_size != locked.size or sha256(path) != locked.sha256
+    except OSError:
+        return False
+
+
+def _sources(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
+    """A file that is missing or changed and an unpinned revision are warnings here, and errors under `--locked` and at
+    exec. A source is pinned if it names a revision, or if what its cells need is locked."""
     table = axes.tables["model"]
-    for model, place in zip(table.values, table.places, strict=True):
+    needed: dict[int, set[int]] = {}
+    if ev.lock.hub and any(_floats(m) for m in table.values):
+        for number, quant in _reached(axes, bench, "model", "quant"):
+            needed.setdefault(number, set()).add(quant)
+    for number, (model, place) in enumerate(zip(table.values, table.places, strict=True)):
         source = model.attrs.get("source") if isinstance(model, Ent) else None
         if not isinstance(model, Ent) or not isinstance(source, Rec):
             continue
         file, folder = source.fields.get("file"), source.fields.get("folder")
         if source.fields["kind"] == "path" and isinstance(file, str) and isinstance(folder, Folder):
+            path = (folder.path or Path()) / file
             try:
-                exists = ((folder.path or Path()) / file).is_file()
+                exists = path.is_file()
             except OSError:
                 exists = False
+            locked = ev.lock.local(folder.path, file)
             if not exists:
                 ev.tell(messages.missing_model_file(place, file, _elsewhere(model, place)))
-        if source.fields["kind"] == "hf" and source.fields.get("rev") is None:
-            ev.tell(messages.unpinned(place, model.name, _elsewhere(model, place)))
+            elif locked is not None and _is_other(path, locked):
+                ev.tell(messages.changed_model_file(place, file, _elsewhere(model, place)))
+        if _floats(model):
+            quants = [_quant_of(axes, q) for q in sorted(needed.get(number, ()))]
+            if not quants or any(locked_file(ev.lock, model, q) is None for q in quants):
+                ev.tell(messages.unpinned(place, model.name, _elsewhere(model, place)))
+
+
+def _floats(model: Val) -> bool:
+    """Whether a model is whatever the hub has today."""
+    source = model.attrs.get("source") if isinstance(model, Ent) else None
+    return isinstance(source, Rec) and source.fields["kind"] == "hf" and source.fields.get("rev") is None
 
 
 def _elsewhere(model: Ent, place: Span) -> Span | None:

@@ -17,6 +17,7 @@ from mobench_lang.check.coerce import coerce
 from mobench_lang.check.evaluate import Env, Evaluator, arithmetic, comparable, compare, plain
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, Word, is_list, kind_of, text
+from mobench_lang.lockfile import HubFile, HubSource, LocalFile, Lock, names_quant
 from mobench_lang.plugins import Attribute
 from mobench_lang.syntax import ast
 
@@ -227,14 +228,35 @@ def _size(ev: Evaluator, call: ast.Call, env: Env, owner: Ent) -> Val:
 
 
 def size_of(ev: Evaluator, model: Ent, quant: str | None) -> Val:
-    """Bytes of a model's weights in a format: parameters × bits per weight, unknown without."""
+    """Bytes of a model's weights in a format: those of the locked file, else parameters × bits per weight, else
+    unknown. A file that has to be converted first does not tell."""
+    locked = locked_file(ev.lock, model, quant)
+    if locked is not None and (quant is None or (isinstance(locked, HubFile) and names_quant(locked.file, quant))):
+        return Qty(Decimal(locked.size), "B")
     params = model.attrs.get("params")
+    if quant is None:
+        return Hidden(f"the file of model `{model.name}` is not locked")
     bits = ev.schema.bits.get(quant or "")
     if bits is None:
         return Hidden(f"the bits per weight of {quant} are not known")
     if isinstance(params, int):
         return Qty(Decimal(round(params * Decimal(str(bits)) / 8)), "B")
     return Hidden(f"model `{model.name}` declares no `params`")
+
+
+def locked_file(lock: Lock, model: Ent, quant: str | None) -> HubFile | LocalFile | None:
+    """What the lock knows of the file behind a model in a format."""
+    source = model.attrs.get("source")
+    if not isinstance(source, Rec):
+        return None
+    field = {k: v if type(v) is str else "" for k, v in source.fields.items()}
+    match field["kind"]:
+        case "hf":
+            return lock.hub.get(HubSource(field["repo"], field["rev"], field["file"], quant or ""))
+        case "path":
+            folder = source.fields.get("folder")
+            return lock.local(folder.path if isinstance(folder, Folder) else None, field["file"])
+    return None
 
 
 # ---------------------------------------------------------------- lists and numbers

@@ -19,11 +19,12 @@ from mobench_lang.check.functions import MAX_JSONL, functions
 from mobench_lang.check.schema import DECLARED, PROTOCOL_BLOCKS, Schema
 from mobench_lang.check.values import POISON, Ent, Val, Word
 from mobench_lang.diagnostics import Diagnostic
+from mobench_lang.lockfile import LOCK_FILE, NO_LOCK, Lock
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, parse, read
 
 MAX_FILES = 200
-ROOT_MARKS = ("mobench.lock", "pyproject.toml", ".git")
+ROOT_MARKS = (LOCK_FILE, "pyproject.toml", ".git")
 
 
 @dataclass
@@ -92,6 +93,7 @@ class Loader:
     schema: Schema
     report: Callable[[Diagnostic], None]
     root: Path | None
+    lock: Lock = NO_LOCK
     modules: dict[str, Module | None] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
 
@@ -103,7 +105,8 @@ class Loader:
         tree, found = parse(source)
         for diagnostic in found:
             self.report(diagnostic)
-        evaluator = Evaluator(self.schema, self.report, functions(folder or _library_folder(shown), self._text))
+        known = functions(folder or _library_folder(shown), self._text)
+        evaluator = Evaluator(self.schema, self.report, known, lock=self.lock)
         module = Module(source, tree, folder, shown, evaluator)
         _predeclare(module, self.schema)
         for item in tree.items:

@@ -989,7 +989,7 @@ def ram_too_small(  # noqa: PLR0917 - the facts of one sentence
     """E0606."""
     return Diagnostic(
         "E0606",
-        f"`{model}` in {quant} takes {size}; `{device}` has {ram} of RAM",
+        f"`{model}`{f' in {quant}' if quant else ''} takes {size}; `{device}` has {ram} of RAM",
         span,
         "does not fit",
         helps=('`exclude where model.size(quant) > device.ram * 60%  because "would not load"`',),
@@ -1019,8 +1019,26 @@ def unpinned(span: Span, model: str, source: Span | None) -> Diagnostic:
         span,
         "may change",
         labels,
-        helps=('add `rev = "commit"`; `compile --locked` refuses it',),
+        helps=('pin it with `mobench lock`, or add `rev = "commit"`; `compile --locked` refuses it',),
     )
+
+
+def changed_model_file(span: Span, file: str, source: Span | None) -> Diagnostic:
+    """W0613."""
+    labels = (Label(source, "its source"),) if source else ()
+    return Diagnostic(
+        "W0613",
+        f"`{file}` is not the file that mobench.lock knows",
+        span,
+        "has changed",
+        labels,
+        ("bring the file back, or take the new one with `mobench lock --update`; `exec` refuses it as it is",),
+    )
+
+
+def unusable_lock(span: Span, why: str, help_: str) -> Diagnostic:
+    """E0614."""
+    return Diagnostic("E0614", f"the lock file cannot be used: {why}", span, helps=(help_,))
 
 
 def storage_too_small(span: Span, device: str, need: str, storage: str) -> Diagnostic:

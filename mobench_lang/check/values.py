@@ -163,10 +163,12 @@ def kind_of(value: Val) -> str:
 def to_ir(value: Val) -> ir.Value:
     """The value as plain data of the IR."""
     match value:
-        case bool() | int() | str() | Decimal() | None:
+        case bool() | int() | str() | None:
             return value
+        case Decimal():
+            return exact(value)
         case Qty():
-            return ir.Quantity(value=value.value, unit=value.base)
+            return ir.Quantity(value=exact(value.value), unit=value.base)
         case Word():
             return value.text
         case Hidden():
@@ -180,6 +182,11 @@ def to_ir(value: Val) -> ir.Value:
         case Poison():
             raise AssertionError("a poisoned value reached the IR")
     return tuple(to_ir(v) for v in value)
+
+
+def exact(value: Decimal) -> Decimal:
+    """The number with one text, so that `60s` and `1min` are one thing to every digest."""
+    return Decimal(number(value))
 
 
 def same(left: Val, right: Val) -> bool:
