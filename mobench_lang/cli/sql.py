@@ -30,7 +30,7 @@ PROMPT_ROWS = 200
 @click.option("--named", metavar="NAME", help="Ask a query that ships with mobench.")
 @click.option("--list", "as_list", is_flag=True, help="List the named queries.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-def command(
+def command(  # noqa: PLR0917 - click passes options by name
     query: str | None, db: Path, form: str, output: Path | None, named: str | None, as_list: bool, as_json: bool
 ) -> None:
     """Ask the database; it is only read. Without a query: a prompt.

@@ -70,6 +70,10 @@ def text(value: Any) -> str:
             return _visible(value)
         case int() | datetime() | date() | time():
             return str(value)
+        case Mapping():
+            return ", ".join(f"{_visible(str(k))}={text(v)}" for k, v in value.items())
+        case list() | tuple():
+            return ", ".join(text(v) for v in value)
         case _:
             return _visible(json.dumps(data(value), ensure_ascii=False))
 

@@ -105,6 +105,8 @@ def _connect(path: Path, read_only: bool, patience_s: float) -> Connection:
     import duckdb
 
     deadline = time.monotonic() + patience_s
+    if not read_only and path.is_file() and path.stat().st_size == 0:
+        path.unlink()  # duckdb refuses what it left itself when it was killed too early; there is nothing in it to lose
     while True:
         try:
             return duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
@@ -168,8 +170,7 @@ def _prepare(connection: Connection, path: Path) -> None:
     """Make the schema in a file without any object, or migrate ours forward."""
     if not run(connection, "SELECT 1 FROM duckdb_tables() UNION ALL SELECT 1 FROM duckdb_views() WHERE NOT internal"):
         with transaction(connection):
-            for statement in schema.statements():
-                run(connection, statement)
+            run(connection, ";\n".join(schema.statements()))
             run(
                 connection,
                 "INSERT INTO meta VALUES ('format', ?), ('version', ?)",

@@ -3,9 +3,9 @@
 -- monotonic clock, `…wall_ns` and `created_ns` are UTC. Every table but `meta` and
 -- `ci95` has `run_id`.
 
--- What the file is: `format` is `mobench`, `version` the version of this schema.
+-- What the file is: `format` is `mobench`, `version` the version of this schema, `views` the digest of the views.
 CREATE TABLE meta (
-  key VARCHAR PRIMARY KEY, -- `format` or `version`
+  key VARCHAR PRIMARY KEY, -- `format`, `version` or `views`
   value VARCHAR NOT NULL -- its value
 );
 

@@ -8,6 +8,7 @@ prefixed with its kind.
 
 from __future__ import annotations
 
+import hashlib
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 VIEWS = ("results", "summary", "llama_bench", "energy", "throttling", "pareto")
 
+# Values of these types are names, even those that look like numbers.
+_NAMES = ("model", "quant", "engine", "device", "workload", "task", "meter", "string", "enum", "bool")
+
 SUMMARY_COLUMNS = (
     "run_id", "bench", "simulated", "metric", "unit", "n", "median", "mad", "low", "high", "interval", "least", "most",
     "mean", "sd", "cv", "failed", "cell_id",
@@ -28,7 +32,7 @@ SUMMARY_COLUMNS = (
 
 
 def refresh(connection: Connection) -> None:
-    """Replace every view."""
+    """Replace the views where they are not yet what they should be."""
     text = resources.files("mobench_lang.store").joinpath("views.sql").read_text("utf-8")
     taken = {c.lower() for c in RESULT_COLUMNS}
     axes = _axes(connection, taken)
@@ -42,8 +46,13 @@ def refresh(connection: Connection) -> None:
         "attributes": "".join(f",\n  {e} AS {n}" for n, e in attributes),
         "pivot": ",\n    ".join(f"max(value) FILTER (name = {literal(k)}) AS {identifier(k)}" for _, k in values),
     }
-    for statement in Template(text).substitute(parts).split(";\n\n"):
+    views = Template(text).substitute(parts)
+    digest = hashlib.sha256(views.encode("utf-8", "replace")).hexdigest()
+    if run(connection, "SELECT value FROM meta WHERE key = 'views'") == [(digest,)]:
+        return
+    for statement in views.split(";\n\n"):
         run(connection, statement)
+    run(connection, "INSERT OR REPLACE INTO meta VALUES ('views', ?)", [digest])
 
 
 def _axes(connection: Connection, taken: set[str]) -> list[tuple[str, str]]:
@@ -51,8 +60,9 @@ def _axes(connection: Connection, taken: set[str]) -> list[tuple[str, str]]:
     found = run(
         connection,
         """SELECT axis, min(position), bool_and(try_cast(label AS BIGINT) IS NOT NULL),
-                  bool_and(try_cast(label AS DOUBLE) IS NOT NULL), bool_and(type NOT IN ('string', 'quant', 'model'))
+                  bool_and(try_cast(label AS DOUBLE) IS NOT NULL), bool_and(NOT list_contains(?, type))
            FROM axis GROUP BY axis ORDER BY 2, 1""",
+        [list(_NAMES)],
     )
     columns = []
     for name, _, whole, real, numeric in found:
