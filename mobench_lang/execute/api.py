@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ async def execute(
     build: Path, runs: Path, options: Options, report: Report, stop: asyncio.Event | None = None
 ) -> RunResult:
     """Run a build, or resume it. Setting `stop` ends it cleanly. Raises ExecError (with its exit status)."""
+    if sys.platform == "win32":
+        raise UsageError("exec needs Linux or macOS; on Windows, run it in WSL")
     _check_labels(options.labels)
     loaded = load(build)
     try:
@@ -116,6 +119,7 @@ class _Exec:
     async def run(self) -> RunResult:
         if not self.chosen:
             raise UsageError("no cell of the plan is chosen by --only")
+        self._warn_of_other_packs()
         self.fleet = await open_fleet(self.build, set(self.chosen), self.runs, self.options.devices)
         for name, refusal in self.fleet.refused.items():
             self.report(DeviceGone(name, refusal.reason, refusal.message))
@@ -261,6 +265,15 @@ class _Exec:
         finally:
             await self._restore()
         return self._close(run)
+
+    def _warn_of_other_packs(self) -> None:
+        """A plan says which packs it was checked against."""
+        for pack, version in self.build.plan.packs:
+            kind, _, name = pack.partition(":")
+            manifest = plugins.manifests(kind).get(name) if kind in plugins.GROUPS else None
+            if manifest is not None and manifest.version != version:
+                text = f"the plan was compiled with {name} {version}, {manifest.version} is installed; compile it again"
+                self.report(Notice("warning", text))
 
     async def _prepare(self, run: Run, name: str, device: Device) -> None:
         """Set the conditions of a device; one that a required condition cannot be set on is refused."""

@@ -70,6 +70,8 @@ class Fleet:
 
     def lock(self, runs: Path) -> None:
         """Take every physical device for this `exec`. Raises BusyError, StoreError."""
+        with storing(runs / STATE):
+            (runs / STATE).mkdir(parents=True, exist_ok=True)
         for identity in sorted({device.identity for device in self.devices.values()} - self._locks.keys()):
             names = ", ".join(d.name for d in self.devices.values() if d.identity == identity)
             lock = FileLock(runs / STATE / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.lock")
@@ -95,8 +97,6 @@ async def open_fleet(build: Build, wanted: set[str], runs: Path, serials: Mappin
     if unknown:
         raise UsageError(f"the plan has no device {', '.join(unknown)}; it has {', '.join(axis.labels)}")
     scratch = runs / STATE
-    with storing(scratch):
-        scratch.mkdir(parents=True, exist_ok=True)
     fleet = Fleet()
     for name, value in zip(axis.labels, axis.values, strict=True):
         if name not in wanted or not isinstance(value, Entity):

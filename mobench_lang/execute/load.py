@@ -38,6 +38,11 @@ class Build:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
+    @property
+    def size(self) -> int:
+        """Bytes of cells.jsonl."""
+        return self._offsets[-1]
+
     def cell(self, number: int) -> tuple[str, tuple[int, ...]]:
         """The id and the index vector of a cell."""
         start, end = self._offsets[number], self._offsets[number + 1]

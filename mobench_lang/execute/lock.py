@@ -5,7 +5,6 @@ In: a file. Out: a held lock, or BusyError naming the process that holds it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -37,6 +36,8 @@ class FileLock:
             os.pwrite(self._fd, json.dumps({"pid": pid, "start_time": start_time(pid)}).encode() + b"\n", 0)
 
     def _take(self, *, wait: bool) -> bool:
+        import fcntl  # not there on Windows, where a plan can be read but nothing be executed
+
         # `mobench status` holds a run's lock for a moment, shared, to see whether it is free.
         for pause in (0.0,) if wait else (0.02,) * 10:
             try:

@@ -107,11 +107,17 @@ class DeviceLoop:
             return weights
         try:
             path = await device.session.push(weights)
+            template = cell.model.get("chat_template")
             job = make_job(
                 cell,
                 job_id=f"{self.context.run.run_id}/{cell_id}/r{slot.rep}",
                 engine=engine,
-                model=JobModel(path=path, sha256=weights.sha256, size=weights.size),
+                model=JobModel(
+                    path=path,
+                    sha256=weights.sha256,
+                    size=weights.size,
+                    chat_template=template if isinstance(template, str) else None,
+                ),
                 facts=device.facts,
                 protocol=plan.protocol,
                 measured=slot.measured,

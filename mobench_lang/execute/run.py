@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mobench_lang import __version__
-from mobench_lang.execute.errors import StoreError, storing
+from mobench_lang.execute.errors import BuildError, StoreError, storing
 from mobench_lang.execute.files import slug, sync_folder, write_atomic
 from mobench_lang.execute.history import History
 from mobench_lang.execute.journal import Journal, Record, read_journal
@@ -103,9 +103,15 @@ def find(runs: Path, build: Build, header: Header) -> tuple[Known | None, list[s
 def _runs(runs: Path, bench: str) -> list[tuple[int, Path]]:
     found = []
     for path in runs.glob("*/run.json") if runs.is_dir() else ():
-        header = _header(path)
-        if header.get("bench") == bench and not header.get("imported"):
-            found.append((int(header["created_ns"]), path.parent))
+        try:
+            header = _header(path)
+        except StoreError:
+            # A damaged run of this bench might be the one to resume; that of another is no concern of this exec.
+            if path.parent.name.startswith(f"{slug(bench)}-"):
+                raise
+            continue
+        if header.get("bench") == bench:
+            found.append((header["created_ns"], path.parent))
     return found
 
 
@@ -199,10 +205,12 @@ def create(runs: Path, build: Build, header: Header) -> Run:
     while (runs / run_id).exists():
         number += 1
         run_id = f"{base}-{number}"
-    # Built under a hidden name: a folder without run.json is nobody's run.
+    # Built under a hidden name, so that a run folder is whole from its first moment on. What a crash left of an earlier
+    # attempt goes; nobody else is making one, because the folder of runs is locked.
     hidden = runs / f".{run_id}.new"
     with storing(hidden):
-        shutil.rmtree(hidden, ignore_errors=True)
+        for left in runs.glob(".*.new"):
+            shutil.rmtree(left, ignore_errors=True)
         (hidden / "plan").mkdir(parents=True)
         (hidden / "trials").mkdir()
         _copy_plan(build, hidden / "plan")
@@ -258,12 +266,16 @@ def keep_plan(run: Run, build: Build) -> None:
 
 
 def _copy_plan(build: Build, folder: Path) -> None:
+    """Copy the plan as it was loaded. Raises BuildError if it was compiled anew in between."""
     for name in PLAN_FILES:
         source = build.folder / name
         if source.exists():
             shutil.copyfile(source, folder / name)
             with (folder / name).open("rb") as file:
                 os.fsync(file.fileno())
+    same = json.loads((folder / "plan.json").read_bytes()).get("digest") == build.plan.digest
+    if not same or (folder / "cells.jsonl").stat().st_size != build.size:
+        raise BuildError(f"{build.folder} was compiled anew while exec read it; run exec again")
 
 
 def began(build: Build, engines: dict[str, str]) -> dict[str, Any]:

@@ -144,9 +144,10 @@ def test_a_workload_becomes_a_job(lab: Lab, tmp_path: Path) -> None:
         "workload", "chat", prompts=("hi", talk), output=5, raw=True, think=plans.ns(0.5), temperature="0.7", top_k=40
     )
     deep = plans.workload("deep", prompt=0, depth=128, ignore_eos=False, duration=plans.ns(2))
-    lab.exec(plans.build(tmp_path / "build", workloads=(chat, deep), order="sequential"))
+    lab.exec(plans.build(tmp_path / "build", workloads=(chat, deep), order="sequential", chat_template="{{ x }}"))
     folder = lab.folders()[0]
     jobs = [Job.model_validate_json((folder / s["folder"] / "job.json").read_bytes()) for s in journal(folder, "start")]
+    assert {job.model.chat_template for job in jobs} == {"{{ x }}"}
     one, two = (job.workload for job in jobs)
     assert one is not None
     assert two is not None
@@ -216,7 +217,7 @@ def test_a_missing_engine_is_a_row(lab: Lab, tmp_path: Path, monkeypatch: pytest
 def test_dry_run_touches_nothing(lab: Lab, tmp_path: Path) -> None:
     result = lab.exec(plans.build(tmp_path / "build", repeat=3), dry_run=True)
     assert (result.folder, result.pending) == (None, 3)
-    assert lab.folders() == []
+    assert not lab.runs.exists()
 
 
 def test_only_measures_the_chosen_cells(lab: Lab, tmp_path: Path) -> None:

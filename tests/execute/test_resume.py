@@ -404,3 +404,24 @@ def test_a_read_only_folder_is_a_clear_error(lab: Lab, tmp_path: Path) -> None:
     lab.runs.write_text("a file where the folder should be")
     with pytest.raises(StoreError, match="cannot write"):
         lab.exec(plans.build(tmp_path / "build"))
+
+
+def test_what_a_crash_left_of_a_new_run_is_cleared(lab: Lab, tmp_path: Path) -> None:
+    half = lab.runs / ".hello-20260101T000000Z-00000000.new"
+    half.mkdir(parents=True)
+    (half / "run.json.part").write_text("{")
+    lab.exec(plans.build(tmp_path / "build"))
+    assert sorted(p.name.split("-")[0] for p in lab.runs.iterdir()) == [".devices", "hello"]
+
+
+def test_a_damaged_header_stops_its_own_bench_only(lab: Lab, tmp_path: Path) -> None:
+    lab.exec(plans.build(tmp_path / "a", bench="one"))
+    (lab.folders()[0] / "run.json").write_text("{")
+    assert lab.exec(plans.build(tmp_path / "b", bench="two")).counts == {"ok": 1}
+    with pytest.raises(StoreError, match=r"run\.json cannot be read"):
+        lab.exec(tmp_path / "a")
+
+
+def test_a_plan_of_other_packs_is_pointed_out(lab: Lab, tmp_path: Path) -> None:
+    lab.exec(plans.build(tmp_path / "build", packs_version="0"))
+    assert "the plan was compiled with fake 0, 1 is installed; compile it again" in notices(lab)

@@ -74,6 +74,8 @@ def build(
     conditions: tuple[PlanSetting, ...] = (),
     bench: str = "hello",
     model: str = "weights.gguf",
+    packs_version: str = "1",
+    chat_template: str | None = None,
     **run: Any,
 ) -> Path:
     """Write a build folder: the full product of the axes, ids by content as `compile` makes them. Returns the
@@ -82,7 +84,7 @@ def build(
     weights = folder.parent / model
     if not weights.exists() and weights.parent.is_dir():
         weights.write_bytes(b"GGUF, as far as a fake engine is concerned")
-    model_entity = entity("model", "tiny")
+    model_entity = entity("model", "tiny", **({} if chat_template is None else {"chat_template": chat_template}))
     all_axes = (
         axis("model", (model_entity,)),
         axis("engine", engines),
@@ -112,7 +114,7 @@ def build(
         skipped=(),
         cells=count,
         cells_sha256=hashlib.sha256(lines).hexdigest(),
-        packs=(("fake", "1"),),
+        packs=(("engine:fake", packs_version),),
         files=(),
         digest="",
     )
