@@ -341,7 +341,7 @@ def check_workload(ev: Evaluator, value: Ent) -> None:
 
 
 def free_names(node: ast.Node) -> set[str]:
-    """Every name that stands anywhere in a node as an expression."""
+    """Every name that stands anywhere in a node as an expression, but for the variables of its comprehensions."""
     found: set[str] = set()
     waiting: list[object] = [node]
     while waiting:
@@ -359,7 +359,9 @@ def free_names(node: ast.Node) -> set[str]:
             case ast.ListOf():
                 waiting.extend(one.items)
             case ast.Comprehension():
-                waiting.extend((one.result, one.source, one.condition))
+                inner = free_names(one.result) | (free_names(one.condition) if one.condition is not None else set())
+                found |= inner - {one.name.text}
+                waiting.append(one.source)
             case ast.Range():
                 waiting.extend((one.start, one.stop, one.step))
             case ast.Unary():
