@@ -9,61 +9,18 @@ up.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
-from mobench_lang import plugins
-from mobench_lang.execute.artifacts import Artifacts
-from mobench_lang.execute.devices import STATE, Device, Fleet, Refusal, open_fleet
-from mobench_lang.execute.errors import StoreError, UsageError
-from mobench_lang.execute.history import History
-from mobench_lang.execute.load import Build, axis_index, load
-from mobench_lang.execute.lock import FileLock
-from mobench_lang.execute.loop import Context, DeviceLoop, skip_fields
-from mobench_lang.execute.pending import Only, Work, select, work
-from mobench_lang.execute.progress import Closed, DeviceGone, DeviceReady, Notice, Opened, Preparing, Progress
-from mobench_lang.execute.run import Header, Known, Run, began, create, find, keep_plan, resume
-from mobench_lang.ir import Entity
-from mobench_lang.plan.cell import artifact_of, resolve
-from mobench_lang.plugins import DeviceError, Engine, PlatformError, PluginError
+from mobench_lang.execute.errors import UsageError
+from mobench_lang.execute.execution import Execution
+from mobench_lang.execute.load import load
+from mobench_lang.execute.options import Options, Report, RunResult
 
-T = TypeVar("T")
-Report = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was asked of `exec`. `only` chooses cells; `devices` overrides serials by device name; `cache` is where
-    engines keep derived and downloaded weights."""
-
-    cache: Path
-    only: Only | None = None
-    retry_failed: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    fresh: bool = False
-    dry_run: bool = False
-    devices: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """Where the run stands. `counts` are its trials by status; `pending` those of the plan (after `--only`) that are
-    still to be measured; `folder` is None for a dry run that would begin a new run."""
-
-    run_id: str
-    folder: Path | None
-    counts: dict[str, int]
-    pending: int
-    interrupted: bool
-    resumed: bool
-    notes: tuple[str, ...] = ()
+__all__ = ["Options", "RunResult", "execute", "execute_sync"]
 
 
 async def execute(
@@ -75,7 +32,7 @@ async def execute(
     _check_labels(options.labels)
     loaded = load(build)
     try:
-        return await _Exec(loaded, runs, options, report, stop or asyncio.Event()).run()
+        return await Execution(loaded, runs, options, report, stop or asyncio.Event()).run()
     finally:
         loaded.close()
 
@@ -89,7 +46,8 @@ def execute_sync(build: Path, runs: Path, options: Options, report: Report) -> R
         def interrupt() -> None:
             if stop.is_set():
                 # What is left running or changed is found by its state file and put right by the next exec.
-                os.write(2, b"\nended at once; the next exec ends what is left and restores the devices\n")
+                shown = b"\x1b[?25h" if os.isatty(2) else b""  # a live table had hidden the cursor
+                os.write(2, shown + b"\nended at once; the next exec ends what is left and restores the devices\n")
                 os._exit(130)
             stop.set()
 
@@ -99,306 +57,6 @@ def execute_sync(build: Path, runs: Path, options: Options, report: Report) -> R
         return await execute(build, runs, options, report, stop)
 
     return asyncio.run(main())
-
-
-class _Exec:
-    """One `exec`, step by step."""
-
-    def __init__(self, build: Build, runs: Path, options: Options, report: Report, stop: asyncio.Event) -> None:
-        self.build = build
-        self.runs = runs
-        self.options = options
-        self.report = report
-        self.stop = stop
-        self.chosen = select(build, options.only)
-        self.fleet = Fleet()
-        self.engines: dict[tuple[str, str], Engine | Refusal] = {}
-        self.builds: dict[str, str] = {}
-        self.artifacts = Artifacts(options.cache, lambda what: report(Preparing(what)))
-
-    async def run(self) -> RunResult:
-        if not self.chosen:
-            raise UsageError("no cell of the plan is chosen by --only")
-        self._warn_of_other_packs()
-        self.fleet = await open_fleet(self.build, set(self.chosen), self.runs, self.options.devices)
-        for name, refusal in self.fleet.refused.items():
-            self.report(DeviceGone(name, refusal.reason, refusal.message))
-        try:
-            return await (self._dry_run() if self.options.dry_run else self._locked())
-        finally:
-            await self.fleet.close()
-
-    async def _locked(self) -> RunResult:
-        self.fleet.lock(self.runs)
-        # A dead host may have left engines running and settings changed.
-        await self._restore()
-        self._find_engines()
-        known, _ = self._find({})
-        history = known.history if known else History()
-        if known and not any(lane.slots for lane in self._works(history).values()) and not self._missing(history):
-            self.report(Notice("info", f"{known.run_id} is complete; --fresh to repeat"))
-            return RunResult(known.run_id, known.folder, history.counts(), 0, interrupted=False, resumed=True)
-        weights = await self._obtain(history)
-        if self.stop.is_set():
-            return RunResult("", None, {}, 0, interrupted=True, resumed=False)
-        run = self._open(weights)
-        try:
-            return await self._execute(run)
-        finally:
-            run.close()
-
-    async def _dry_run(self) -> RunResult:
-        self._find_engines()
-        known, notes = self._find({})
-        history = known.history if known else History()
-        works = self._works(history)
-        pending = sum(slot.measured for lane in works.values() for slot in lane.slots) + len(self._missing(history))
-        return RunResult(
-            known.run_id if known else "",
-            known.folder if known else None,
-            history.counts(),
-            pending,
-            interrupted=False,
-            resumed=known is not None,
-            notes=tuple(notes),
-        )
-
-    # ------------------------------------------------------------ what is there
-
-    def _find_engines(self) -> None:
-        """The engines that the plan names, on the platforms of the devices that were opened."""
-        axis = self.build.plan.axes[axis_index(self.build.plan, "engine")]
-        packs = sorted({value.pack for value in axis.values if isinstance(value, Entity)})
-        for platform in sorted({device.session.platform for device in self.fleet.devices.values()}):
-            for pack in packs:
-                self.engines[pack, platform] = engine = _engine(pack, platform)
-                if not isinstance(engine, Refusal):
-                    self.builds[f"{pack}@{platform}"] = engine.build(platform)
-
-    def _header(self, weights: dict[str, str]) -> Header:
-        devices = {name: device.about() for name, device in self.fleet.devices.items()}
-        simulated = any(device.facts.get("simulated") for device in self.fleet.devices.values())
-        return Header(self.build.plan.bench, devices, self.builds, weights, dict(self.options.labels), simulated)
-
-    def _find(self, weights: dict[str, str]) -> tuple[Known | None, list[str]]:
-        if self.options.fresh:
-            return None, []
-        return find(self.runs, self.build, self._header(weights))
-
-    def _works(self, history: History) -> dict[str, Work]:
-        """The work of each physical device, by identity."""
-        works = {}
-        for lane in self.fleet.lanes():
-            names = {device.name for device in lane}
-            cells = sorted(cell for name, cells in self.chosen.items() if name in names for cell in cells)
-            works[lane[0].identity] = work(self.build, cells, history, retry_failed=self.options.retry_failed)
-        return works
-
-    def _missing(self, history: History) -> list[tuple[str, str, int, Refusal]]:
-        """The unfinished trials of devices that could not be opened."""
-        missing = []
-        for name, refusal in self.fleet.refused.items():
-            todo = work(self.build, self.chosen[name], history, retry_failed=self.options.retry_failed)
-            missing += [(name, self.build.cell(slot.cell)[0], slot.rep, refusal) for slot in todo.slots]
-        return missing
-
-    async def _obtain(self, history: History) -> dict[str, str]:
-        """Find the weights of all pending trials; their digests by artefact key."""
-        digests: dict[str, str] = {}
-        for lane, todo in zip(self.fleet.lanes(), self._works(history).values(), strict=True):
-            for slot in todo.slots:
-                if self.stop.is_set():
-                    return digests
-                cell = resolve(self.build.plan, self.build.cell(slot.cell)[1])
-                engine = self.engines[cell.engine.pack, lane[0].session.platform]
-                if isinstance(engine, Refusal):
-                    continue
-                artifact = artifact_of(self.build.plan, cell)
-                weights = await self._unless_stopped(self.artifacts.get(artifact, engine))
-                if weights is not None and not isinstance(weights, Refusal):
-                    digests[artifact.key] = weights.sha256
-        return digests
-
-    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of some work; None if the exec is stopped before it is there."""
-        task, stopping = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
-        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if task.done():
-            return task.result()
-        task.cancel()
-        return None
-
-    # ------------------------------------------------------------ the run
-
-    def _open(self, weights: dict[str, str]) -> Run:
-        """Resume the newest matching run or begin one; two execs that begin at once do it one after the other."""
-        choosing = FileLock(self.runs / STATE / "choosing.lock")
-        choosing.acquire("the folder of runs", wait=True)
-        try:
-            known, notes = self._find(weights)
-            run = resume(known) if known else create(self.runs, self.build, self._header(weights))
-        finally:
-            choosing.release()
-        run.notes += notes
-        return run
-
-    async def _execute(self, run: Run) -> RunResult:
-        keep_plan(run, self.build)
-        run.append("exec", **began(self.build, self.builds))
-        for level, message in [("info", note) for note in run.notes]:
-            self.report(Notice(level, message))
-            run.append("note", level=level, message=message)
-        for name, device in list(self.fleet.devices.items()):
-            await self._prepare(run, name, device)
-        self._record_weights(run)
-        run.append_all([{"kind": "skip", **skip_fields(*trial)} for trial in self._missing(run.history)
-                        if not _said(run.history, trial)])  # fmt: skip
-        works = self._works(run.history)
-        self._opened(run, works)
-        try:
-            await self._loops(run, works)
-        except StoreError:
-            with contextlib.suppress(StoreError):  # the disk may well be full for this, too
-                run.append("done", status="interrupted", counts=run.history.counts())
-            raise
-        finally:
-            await self._restore()
-        return self._close(run)
-
-    def _warn_of_other_packs(self) -> None:
-        """A plan says which packs it was checked against."""
-        for pack, version in self.build.plan.packs:
-            kind, _, name = pack.partition(":")
-            manifest = plugins.manifests(kind).get(name) if kind in plugins.GROUPS else None
-            if manifest is not None and manifest.version != version:
-                text = f"the plan was compiled with {name} {version}, {manifest.version} is installed; compile it again"
-                self.report(Notice("warning", text))
-
-    async def _prepare(self, run: Run, name: str, device: Device) -> None:
-        """Set the conditions of a device; one that a required condition cannot be set on is refused."""
-        try:
-            conditions = await device.session.prepare(self.build.plan.conditions)
-        except DeviceError as error:
-            await self._refuse(name, Refusal(error.code, str(error)))
-            return
-        run.append("device", device=name, identity=device.identity, facts=device.facts, conditions=conditions)
-        optional = {setting.name for setting in self.build.plan.conditions if setting.optional}
-        for condition in conditions:
-            if not condition["applied"] and condition["name"] not in optional:
-                text = f"the condition {condition['name']} cannot be set: {condition['reason']}"
-                await self._refuse(name, Refusal("condition", text))
-                return
-
-    async def _refuse(self, name: str, refusal: Refusal) -> None:
-        device = self.fleet.devices.pop(name)
-        self.fleet.refused[name] = refusal
-        self.report(DeviceGone(name, refusal.reason, refusal.message))
-        with contextlib.suppress(DeviceError):
-            await device.session.restore()
-            await device.session.close()
-
-    def _record_weights(self, run: Run) -> None:
-        for artifact, weights in self.artifacts.obtained(self.build.plan.artifacts):
-            if run.history.weights.get(artifact.key) != weights.sha256:
-                run.append(
-                    "artifact",
-                    key=artifact.key,
-                    model=artifact.model,
-                    quant=artifact.quant,
-                    path=str(weights.path),
-                    sha256=weights.sha256,
-                    size=weights.size,
-                    note=weights.note,
-                )
-
-    def _opened(self, run: Run, works: dict[str, Work]) -> None:
-        missing = len(self._missing(run.history))
-        done, total = (sum(getattr(lane, key) for lane in works.values()) for key in ("done", "total"))
-        self.report(Opened(run.run_id, run.folder, run.resumed, done, total + missing))
-        for lane in self.fleet.lanes():
-            todo = works[lane[0].identity]
-            for device in lane:
-                self.report(DeviceReady(device.name, str(device.facts.get("cpu", "")), todo.done, todo.total))
-
-    async def _loops(self, run: Run, works: dict[str, Work]) -> None:
-        """One task per physical device; none ends another, except that a store that fails ends all."""
-        context = Context(self.build, run, self.artifacts, self.engines, self.options.retry_failed, self.report)
-        tasks: dict[asyncio.Task[None], list[Device]] = {
-            asyncio.create_task(DeviceLoop(context, lane, works[lane[0].identity]).run()): lane
-            for lane in self.fleet.lanes()
-        }
-        stopping = asyncio.create_task(self.stop.wait())
-        failure: StoreError | None = None
-        running = set(tasks)
-        while running and failure is None and not self.stop.is_set():
-            await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            for task in [task for task in running if task.done()]:
-                failure = self._loop_ended(run, tasks[task], task) or failure
-                running.remove(task)
-        for task in running:
-            task.cancel()
-        stopping.cancel()
-        await asyncio.gather(*running, stopping, return_exceptions=True)
-        if failure is not None:
-            raise failure
-
-    def _loop_ended(self, run: Run, lane: list[Device], task: asyncio.Task[None]) -> StoreError | None:
-        error = task.exception()
-        if error is None or isinstance(error, StoreError):
-            return error
-        # A broken plug-in must not take the other devices with it.
-        text = "".join(traceback.format_exception_only(error)).strip()
-        for device in lane:
-            self.report(DeviceGone(device.name, "internal", text))
-        run.append("note", level="error", message="".join(traceback.format_exception(error)))
-        return None
-
-    async def _restore(self) -> None:
-        for device in self.fleet.devices.values():
-            try:
-                await device.session.restore()
-            except DeviceError as error:
-                self.report(
-                    Notice("warning", f"{device.name} could not be restored: {error}; the next exec tries again")
-                )
-
-    def _close(self, run: Run) -> RunResult:
-        works = self._works(run.history)
-        left = sum(slot.measured for lane in works.values() for slot in lane.slots) + len(self._missing(run.history))
-        interrupted = self.stop.is_set()
-        # `--only` and devices that could not be used leave trials for later.
-        status = "interrupted" if interrupted else "partial" if left or self._unchosen(run.history) else "complete"
-        counts = run.history.counts()
-        run.append("done", status=status, counts=counts)
-        self.report(Closed(run.run_id, status, tuple(counts.items())))
-        return RunResult(run.run_id, run.folder, counts, left, interrupted, run.resumed, tuple(run.notes))
-
-    def _unchosen(self, history: History) -> bool:
-        """Whether `--only` left out trials that are not finished."""
-        if self.options.only is None:
-            return False
-        return any(
-            work(self.build, cells, history, retry_failed=False).slots for cells in select(self.build, None).values()
-        )
-
-
-def _engine(pack: str, platform: str) -> Engine | Refusal:
-    if pack not in plugins.manifests("engine"):
-        return Refusal("no_engine", f"no pack for the engine {pack!r} is installed")
-    try:
-        engine = plugins.engine(pack)
-        engine.build(platform)
-    except (PlatformError, PluginError) as error:
-        return Refusal("no_engine", str(error))
-    return engine
-
-
-def _said(history: History, trial: tuple[str, str, int, Refusal]) -> bool:
-    """Whether the journal already ends with this very skip."""
-    device, cell, rep, refusal = trial
-    known = history.trials.get((device, cell, rep))
-    return known is not None and (known.status, known.reason) == ("skipped", refusal.reason)
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
