@@ -172,7 +172,9 @@ class _Reading:
         at = self.text.find(json.dumps(near, ensure_ascii=False)) if isinstance(near, str) and near else 0
         return LockError(why, _AGAIN, self.text, max(at, 0))
 
-    def keys(self, entry: Mapping[str, Any], known: set[str], what: str, optional: frozenset[str] = frozenset()) -> None:
+    def keys(
+        self, entry: Mapping[str, Any], known: set[str], what: str, optional: frozenset[str] = frozenset()
+    ) -> None:
         for key in sorted(set(entry) - known):
             raise self.fault(f"{what} has an unknown field {key!r}", key)
         for key in sorted(known - set(entry) - optional):

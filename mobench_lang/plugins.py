@@ -128,6 +128,15 @@ class Engine(Protocol):
         Raises ArtifactError with what is wrong and what to do.
         """
 
+    def pin(self, artifact: PlanArtifact, cache: Path) -> PlanArtifact:
+        """The artefact of a hub source as it is now: `revision` is the full commit, `location` the one file there that
+        is meant for the quant, `sha256` and `size` are that file's; everything else stays. Nothing is downloaded but
+        what the hub says of its files; `obtain` gets such an artefact from a plan whose source is locked, and takes
+        that commit, that file and that content or raises.
+
+        Raises ArtifactError with what is wrong and what to do, also where the engine takes nothing from a hub.
+        """
+
     def job_engine(self, engine: Entity) -> dict[str, Any]:
         """The `engine` part of a job from a resolved engine value."""
 

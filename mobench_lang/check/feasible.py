@@ -278,8 +278,8 @@ def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
     if not any("storage" in d.attrs for d in devices.values if isinstance(d, Ent)):
         return
     needed: dict[int, set[tuple[int, int]]] = {}
-    for device, model, quant in _reached(axes, bench, "device", "model", "quant"):
-        needed.setdefault(device, set()).add((model, quant))
+    for reached, m, q in _reached(axes, bench, "device", "model", "quant"):
+        needed.setdefault(reached, set()).add((m, q))
     for number, pairs in sorted(needed.items()):
         owner = devices.values[number]
         room = owner.attrs.get("storage") if isinstance(owner, Ent) else None
@@ -297,7 +297,7 @@ def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
 
 
 def _reached(axes: Axes, bench: ir.Bench, *names: str) -> Iterator[tuple[int, ...]]:
-    """The combinations of the values of some axes that cells have, each once per cell; -1 for an axis that is not there."""
+    """The values of some axes that each cell has, by number; -1 for an axis that is not there."""
     pick = picker(tuple(axes.order.index(n) for n in names if n in axes.tables))
     missing = [i for i, n in enumerate(names) if n not in axes.tables]
     for vector in map(pick, expand(bench)):
@@ -326,8 +326,8 @@ def _sources(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
     table = axes.tables["model"]
     needed: dict[int, set[int]] = {}
     if ev.lock.hub and any(_floats(m) for m in table.values):
-        for number, quant in _reached(axes, bench, "model", "quant"):
-            needed.setdefault(number, set()).add(quant)
+        for reached, quant in _reached(axes, bench, "model", "quant"):
+            needed.setdefault(reached, set()).add(quant)
     for number, (model, place) in enumerate(zip(table.values, table.places, strict=True)):
         source = model.attrs.get("source") if isinstance(model, Ent) else None
         if not isinstance(model, Ent) or not isinstance(source, Rec):

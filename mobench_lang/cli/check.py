@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     "--format", "form", type=click.Choice(specs.FORMATS), default="text", show_default=True, help="How to print."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--locked", is_flag=True, help="Missing files and unpinned sources are errors.")
+@click.option("--locked", is_flag=True, help="Missing, changed and unpinned files are errors.")
 @click.option("--fix", is_flag=True, help="Apply the fixes that cannot change what is meant.")
 def command(paths: tuple[str, ...], form: str, as_json: bool, locked: bool, fix: bool) -> None:
     """Say everything that is wrong with specs, at once.

@@ -20,7 +20,7 @@ from mobench_lang.cli.failing import Failure
     show_default=True,
     help="Build folder; with several specs, a folder of them.",
 )
-@click.option("--locked", is_flag=True, help="Missing files and unpinned sources are errors.")
+@click.option("--locked", is_flag=True, help="Missing, changed and unpinned files are errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was compiled as JSON.")
 def command(paths: tuple[str, ...], output: Path, locked: bool, as_json: bool) -> None:
     """Compile specs into build folders: plan, cells, and where each value came from.
@@ -40,7 +40,7 @@ def command(paths: tuple[str, ...], output: Path, locked: bool, as_json: bool) -
         folder = output if len(found) == 1 else output / name
         assert spec.checked.bench is not None  # noqa: S101 - usable() has seen to it
         try:
-            plan = compile_bench(spec.checked.bench, folder, spec.checked.folders).plan
+            plan = compile_bench(spec.checked.bench, folder, spec.checked.folders, spec.checked.lock).plan
         except BuildFolderError as error:
             raise Failure(str(error)) from error
         skipped = sum(s.count for s in plan.skipped)

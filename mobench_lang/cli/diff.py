@@ -49,7 +49,7 @@ def _build(what: str, scratch: Path) -> Build:
     if not specs.is_build(folder):
         (spec,) = specs.usable((what,))
         assert spec.checked.bench is not None  # noqa: S101 - usable() has seen to it
-        compile_bench(spec.checked.bench, scratch, spec.checked.folders)
+        compile_bench(spec.checked.bench, scratch, spec.checked.folders, spec.checked.lock)
         folder = scratch
     try:
         return load(folder)

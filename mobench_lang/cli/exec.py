@@ -93,7 +93,7 @@ def _build(what: str | None, runs: Path) -> Path:
     assert bench is not None  # noqa: S101 - usable() has seen to it
     folder = runs / ".build" / bench.name
     try:
-        compile_bench(bench, folder, spec.checked.folders)
+        compile_bench(bench, folder, spec.checked.folders, spec.checked.lock)
     except BuildFolderError as error:
         raise StoreFailure(str(error)) from error
     return folder

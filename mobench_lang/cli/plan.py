@@ -36,7 +36,7 @@ def command(what: str | None, as_json: bool) -> None:
         if folder.parent == Path(scratch):
             (spec,) = specs.usable((what,) if what else ())
             assert spec.checked.bench is not None  # noqa: S101 - usable() has seen to it
-            compile_bench(spec.checked.bench, folder, spec.checked.folders)
+            compile_bench(spec.checked.bench, folder, spec.checked.folders, spec.checked.lock)
         try:
             build = load(folder)
         except BuildError as error:

@@ -76,7 +76,7 @@ def _compiled(text: str, folder: Path) -> Path:
     if checked.bench is None:
         raise SystemExit(2)
     try:
-        compile_bench(checked.bench, folder, checked.folders)
+        compile_bench(checked.bench, folder, checked.folders, checked.lock)
     except BuildFolderError as error:
         raise StoreFailure(str(error)) from error
     return folder

@@ -18,9 +18,11 @@ from mobench_lang.cli.failing import Failure
 if TYPE_CHECKING:
     from mobench_lang.check import Checked
     from mobench_lang.diagnostics import Diagnostics
+    from mobench_lang.lockfile import Lock
     from mobench_lang.plan.model import Plan
 
 FORMATS = ("text", "json", "sarif", "github")
+STRICT = {"W0608": "E0608", "W0609": "E0609", "W0613": "E0613"}
 STDIN = "-"
 
 
@@ -55,8 +57,10 @@ def _has_bench(path: Path) -> bool:
     return any(isinstance(i, ast.Block) and i.kind.text == "bench" for i in parse(source)[0].items)
 
 
-def check(path: Path, *, need_bench: bool, locked: bool = False) -> tuple[Checked | None, Diagnostics]:
-    """One spec, checked; `locked` turns what may change (W0608, W0609) into errors."""
+def check(
+    path: Path, *, need_bench: bool, locked: bool = False, lock: Lock | None = None
+) -> tuple[Checked | None, Diagnostics]:
+    """One spec, checked; `locked` turns what may change into errors, `lock` stands for the lock file."""
     from mobench_lang.check import check_source
     from mobench_lang.plugins import PluginError
     from mobench_lang.source import Source
@@ -67,7 +71,7 @@ def check(path: Path, *, need_bench: bool, locked: bool = False) -> tuple[Checke
     if isinstance(source, tuple):
         return None, source
     try:
-        checked = check_source(source, need_bench=need_bench)
+        checked = check_source(source, need_bench=need_bench, lock=lock)
     except PluginError as error:
         raise Failure(str(error)) from error
     return checked, _locked(checked.diagnostics) if locked else checked.diagnostics
@@ -76,8 +80,7 @@ def check(path: Path, *, need_bench: bool, locked: bool = False) -> tuple[Checke
 def _locked(found: Diagnostics) -> Diagnostics:
     from dataclasses import replace
 
-    strict = {"W0608": "E0608", "W0609": "E0609"}
-    return tuple(replace(d, code=strict.get(d.code, d.code)) for d in found)
+    return tuple(replace(d, code=STRICT.get(d.code, d.code)) for d in found)
 
 
 def say(found: Diagnostics, form: str = "text", *, to_stdout: bool = False) -> None:
@@ -128,4 +131,4 @@ def plan_of(text: str | None) -> Plan:
         return build.plan
     (spec,) = usable((text,) if text else ())
     assert spec.checked.bench is not None  # noqa: S101 - usable() has seen to it
-    return plan_only(spec.checked.bench, spec.checked.folders)
+    return plan_only(spec.checked.bench, spec.checked.folders, spec.checked.lock)

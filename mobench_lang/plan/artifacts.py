@@ -1,7 +1,8 @@
 """Which weights a bench needs, and what identifies them.
 
-In: the model and quant of each cell. Out: `PlanArtifact`s, and where local files lie. Guarantee: a local file that is
-there is identified by its content, one that is not by its source text; no absolute path enters a plan.
+In: the model and quant of each cell, and the lock. Out: `PlanArtifact`s, and where local files lie. Guarantee: a file
+that is locked is identified by the content that the lock says, whatever is here now; another local file that is there
+by its content, and what is not known by its source text; no absolute path enters a plan.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal, cast
 
 from mobench_lang.digests import sha256
 from mobench_lang.ir import Entity, Record
+from mobench_lang.lockfile import NO_LOCK, HubSource, Lock
 from mobench_lang.plan.digest import canonical_json
 from mobench_lang.plan.model import PlanArtifact
 
@@ -26,13 +28,20 @@ class Located:
     path: Path | None
 
 
-def locate(model: Entity, quant: str | None, folder: Path | None) -> Located:
+def locate(model: Entity, quant: str | None, folder: Path | None, lock: Lock = NO_LOCK) -> Located:
     """The artefact of a model in a format; `folder` is where the relative paths of its source start."""
     source = model.get("source")
     assert isinstance(source, Record)  # noqa: S101 - the checker requires a source
     kind = cast(Literal["path", "bundled", "hf"], source.get("kind"))
-    path = _file(source, folder)
-    digest, size = (sha256(path), path.stat().st_size) if path is not None and path.is_file() else (None, None)
+    path = local_path(source, folder)
+    hub = lock.hub.get(hub_source(source, quant)) if kind == "hf" else None
+    known = hub or (lock.local(folder, _location(source)) if kind == "path" else None)
+    digest: str | None = None
+    size: int | None = None
+    if known is not None:
+        digest, size = known.sha256, known.size
+    elif path is not None and path.is_file():
+        digest, size = sha256(path), path.stat().st_size
     requantize = model.get("requantize") is True
     identity = {
         "source": digest or dict(source.fields),
@@ -44,14 +53,20 @@ def locate(model: Entity, quant: str | None, folder: Path | None) -> Located:
         model=model.name,
         quant=quant,
         source=kind,
-        location=_location(source),
+        location=_location(source) if hub is None else hub.file,
         repo=_text(source, "repo"),
-        revision=_text(source, "rev"),
+        revision=_text(source, "rev") if hub is None else hub.commit,
         sha256=digest,
         size=size,
         requantize=requantize,
     )
     return Located(artifact, path.resolve() if path is not None and kind == "path" else None)
+
+
+def hub_source(source: Record, quant: str | None) -> HubSource:
+    """How the lock calls the hub source of a model in a format."""
+    repo, rev, file = (_text(source, key) or "" for key in ("repo", "rev", "file"))
+    return HubSource(repo, rev, file, quant or "")
 
 
 def _text(source: Record, key: str) -> str | None:
@@ -64,7 +79,8 @@ def _location(source: Record) -> str:
     return _text(source, "file") or _text(source, "name") or ""
 
 
-def _file(source: Record, folder: Path | None) -> Path | None:
+def local_path(source: Record, folder: Path | None) -> Path | None:
+    """Where the file of a source lies on this host, None for one of the hub."""
     location = _location(source)
     match source.get("kind"):
         case "path":

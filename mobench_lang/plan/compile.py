@@ -1,8 +1,8 @@
 """Compile: from a checked bench to a build folder.
 
-In: `ir.Bench`. Out: `plan.json`, `cells.jsonl`, `origins.json` and, where local files or device addresses are needed,
-`places.json`. Guarantee: the same bench gives the same bytes in any folder, on any machine, under any hash seed; a
-folder is replaced whole or not at all; cells are streamed, never held.
+In: `ir.Bench`, the lock. Out: `plan.json`, `cells.jsonl`, `origins.json` and, where local files or device addresses are
+needed, `places.json`. Guarantee: the same bench and lock give the same bytes in any folder, on any machine, under any
+hash seed; a folder is replaced whole or not at all; cells are streamed, never held.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from mobench_lang import plugins
 from mobench_lang.ir import Bench, Entity, Value
+from mobench_lang.lockfile import NO_LOCK, Lock
 from mobench_lang.matrix import Count, Vector, expand
 from mobench_lang.plan.artifacts import Located, locate
 from mobench_lang.plan.digest import canonical_json, plan_digest
@@ -46,8 +47,9 @@ class Build:
     folder: Path
 
 
-def compile_bench(bench: Bench, out: Path, folders: Mapping[str, Path | None]) -> Build:
-    """Write the build folder of a bench; `folders` says for each model where the paths of its source start.
+def compile_bench(bench: Bench, out: Path, folders: Mapping[str, Path | None], lock: Lock = NO_LOCK) -> Build:
+    """Write the build folder of a bench; `folders` says for each model where the paths of its source start, `lock` what
+    its file is.
 
     Raises BuildFolderError if `out` is something else or cannot be written.
     """
@@ -59,7 +61,7 @@ def compile_bench(bench: Bench, out: Path, folders: Mapping[str, Path | None]) -
         raise BuildFolderError(f"cannot write beside {out}: {error.strerror}") from error
     try:
         scratch.chmod(0o777 & ~_umask())
-        plan, _ = _write(bench, scratch, out, folders)
+        plan, _ = _write(bench, scratch, out, Identity(bench, folders, lock))
         _replace(scratch, out)
     except OSError as error:
         raise BuildFolderError(f"cannot write {out}: {error.strerror}; the build folder is as it was") from error
@@ -68,10 +70,10 @@ def compile_bench(bench: Bench, out: Path, folders: Mapping[str, Path | None]) -
     return Build(plan, out)
 
 
-def plan_only(bench: Bench, folders: Mapping[str, Path | None]) -> Plan:
+def plan_only(bench: Bench, folders: Mapping[str, Path | None], lock: Lock = NO_LOCK) -> Plan:
     """The plan of a bench without a build folder."""
     with tempfile.TemporaryDirectory(prefix="mobench-plan-") as scratch:
-        return _write(bench, Path(scratch), Path(scratch), folders)[0]
+        return _write(bench, Path(scratch), Path(scratch), Identity(bench, folders, lock))[0]
 
 
 def _umask() -> int:
@@ -107,9 +109,8 @@ def _replace(scratch: Path, out: Path) -> None:
 # ---------------------------------------------------------------- content
 
 
-def _write(bench: Bench, folder: Path, out: Path, folders: Mapping[str, Path | None]) -> tuple[Plan, dict[str, Any]]:
+def _write(bench: Bench, folder: Path, out: Path, identity: Identity) -> tuple[Plan, dict[str, Any]]:
     count = Count()
-    identity = Identity(bench, folders)
     digest = hashlib.sha256()
     with (folder / "cells.jsonl").open("wb") as file:
         for chunk in _lines(bench, count, identity):
@@ -144,7 +145,7 @@ class Identity:
     a model by its artefact. Not hashed: repetitions, order, time-outs, retries, the seed, the addresses of devices.
     """
 
-    def __init__(self, bench: Bench, folders: Mapping[str, Path | None]) -> None:
+    def __init__(self, bench: Bench, folders: Mapping[str, Path | None], lock: Lock = NO_LOCK) -> None:
         protocol = bench.protocol
         common = {
             "warmup": protocol.warmup, "isolation": protocol.isolation, "start_below": protocol.start_below,
@@ -153,7 +154,7 @@ class Identity:
         }  # fmt: skip
         names = [a.name for a in bench.axes]
         self.model, self.quant = names.index("model"), names.index("quant") if "quant" in names else None
-        self.folders = folders
+        self.folders, self.lock = folders, lock
         self.bench = bench
         self.artifacts: dict[tuple[int, int | None], Located] = {}
         self._keys: dict[tuple[int, int | None], bytes] = {}
@@ -175,7 +176,7 @@ class Identity:
         model = self.bench.axes[self.model].values[pair[0]]
         assert isinstance(model, Entity)  # noqa: S101 - the checker has typed the axis
         quant = None if pair[1] is None or self.quant is None else str(self.bench.axes[self.quant].values[pair[1]])
-        located = locate(model, quant, self.folders.get(model.name))
+        located = locate(model, quant, self.folders.get(model.name), self.lock)
         self.artifacts[pair] = located
         self._keys[pair] = bytes.fromhex(located.artifact.key)
         return self._keys[pair]

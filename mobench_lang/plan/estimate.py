@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mobench_lang.lockfile import names_quant
 from mobench_lang.pauses import pauses
-from mobench_lang.plan.model import Plan
+from mobench_lang.plan.model import Plan, PlanArtifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def _share(plan: Plan, number: int, work: Counter[tuple[int, int]], pairs: set[t
     cells = sum(n for (d, _), n in work.items() if d == number)
     launches = cells * per_cell
     declared = sum(n * per_cell * passes * pauses(axis.values[w]) for (d, w), n in work.items() if d == number)
-    sizes = {(a.model, a.quant): a.size if a.quant is None else None for a in plan.artifacts}
+    sizes = {(a.model, a.quant): a.size if _as_published(a) else None for a in plan.artifacts}
     known = [sizes.get(p) for p in pairs]
     total = sum(s for s in known if s is not None) if all(s is not None for s in known) else None
     charger = next((c.value for c in plan.conditions if c.name == "charger"), None)
@@ -65,6 +66,11 @@ def _share(plan: Plan, number: int, work: Counter[tuple[int, int]], pairs: set[t
         bytes=total,
         on_battery=charger == "off",
     )
+
+
+def _as_published(artifact: PlanArtifact) -> bool:
+    """Whether the file is used as it is, so that its size is that of the weights."""
+    return artifact.quant is None or (artifact.source == "hf" and names_quant(artifact.location, artifact.quant))
 
 
 def _gated(plan: Plan) -> int:

@@ -74,8 +74,10 @@ class PlanExpectation(Frozen):
 class PlanArtifact(Frozen):
     """The weights of one (model, quant): where the source comes from and what is derived from it.
 
-    `key` is the identity used in cell ids: the sha256 of the source (None until exec for a file that was missing and for
-    an unpinned hub revision), the quant (None: as published) and, for a derived quant, the engine that derives it.
+    `key` is the identity used in cell ids: the sha256 of the source (its text where that is not known), the quant
+    (None: as published) and whether it may be quantized twice. `sha256` and `size` are those of the source file, None
+    until exec for a file that was missing and for a hub source that is not locked; of one that is, `revision` is the
+    commit and `location` the file in it, else both are as in the spec.
     """
 
     key: str

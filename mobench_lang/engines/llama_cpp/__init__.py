@@ -51,6 +51,12 @@ class LlamaCpp:
 
         return artifacts.obtain(artifact, cache)
 
+    def pin(self, artifact: PlanArtifact, cache: Path) -> PlanArtifact:
+        """The file of the hub that is meant today, without downloading it; raises ArtifactError."""
+        from mobench_lang.engines.llama_cpp import artifacts
+
+        return artifacts.pin(artifact, cache)
+
     def job_engine(self, engine: Entity) -> dict[str, Any]:
         """The parameters that are set, as plain JSON values."""
         return {name: _plain(value) for name, value in engine.attrs if name in PARAMETERS and value is not None}

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mobench_lang.engines.llama_cpp import digests, gguf_file, hub, library
+from mobench_lang.lockfile import names_quant
 from mobench_lang.plan.model import PlanArtifact
 from mobench_lang.plugins import ArtifactError, Weights
 
@@ -44,13 +45,34 @@ def obtain(artifact: PlanArtifact, cache: Path) -> Weights:
     except OSError as error:
         raise ArtifactError(f"{error.filename or artifact.location}: {error.strerror}") from error
     if artifact.sha256 is not None and sha256 != artifact.sha256:
+        if artifact.source == "hf":
+            raise ArtifactError(
+                f"{source} is not what mobench.lock has for {artifact.model}: its sha256 is {sha256}, the lock has "
+                f"{artifact.sha256}; remove the file and run again, or lock anew with `mobench lock --update`"
+            )
         raise ArtifactError(
             f"{source} has changed since the plan was compiled: its sha256 is {sha256}, "
-            f"the plan has {artifact.sha256}; compile again, or bring the file back"
+            f"the plan has {artifact.sha256}; bring the file back, or compile again (after `mobench lock --update` "
+            "where it is locked)"
         )
     if artifact.quant is None or artifact.quant == header.quant:
         return Weights(source, sha256, header.size, f"{note}, as published ({header.quant or 'type unknown'})")
     return _derived(artifact, source, sha256, header, cache)
+
+
+def pin(artifact: PlanArtifact, cache: Path) -> PlanArtifact:
+    """The artefact with the commit, file, digest and size that the hub tells for it now. Raises ArtifactError."""
+    if artifact.source != "hf" or artifact.repo is None:
+        raise ArtifactError(f"{artifact.location} of model {artifact.model} comes from no hub")
+    try:
+        listing = hub.listing(artifact.repo, artifact.revision, cache)
+        file = hub.described(listing, choose(listing, artifact.location, artifact.quant))
+    except OSError as error:
+        raise ArtifactError(f"the cache {cache} cannot be used: {error.strerror}") from error
+    if file.sha256 is None or file.size is None:
+        raise ArtifactError(f"the hub tells no sha256 of {file.name} in {artifact.repo}, so it cannot be locked")
+    pinned = {"revision": listing.commit, "location": file.name, "sha256": file.sha256, "size": file.size}
+    return artifact.model_copy(update=pinned)
 
 
 # ---------------------------------------------------------------- sources
@@ -82,11 +104,23 @@ def _bundled(name: str) -> Path:
 def _from_hub(artifact: PlanArtifact, cache: Path) -> tuple[Path, str]:
     if artifact.repo is None:
         raise ArtifactError(f"model {artifact.model} has a hub source without a repository; compile the spec again")
-    listing = hub.listing(artifact.repo, artifact.revision, cache)
-    file = choose(listing, artifact.location, artifact.quant)
-    with _locked(cache / "hub" / artifact.repo / listing.commit / f"{file.name}.lock"):
-        path = hub.download(artifact.repo, listing.commit, file, cache)
-    return path, f"{artifact.repo}@{listing.commit[:12]}"
+    commit, file = _pinned(artifact) or _listed(artifact, artifact.repo, cache)
+    with _locked(hub.place(artifact.repo, commit, f"{file.name}.lock", cache)):
+        path = hub.download(artifact.repo, commit, file, cache)
+    return path, f"{artifact.repo}@{commit[:12]}"
+
+
+def _pinned(artifact: PlanArtifact) -> tuple[str, hub.HubFile] | None:
+    """What a locked artefact says itself: nothing has to be asked."""
+    if artifact.sha256 is None or artifact.size is None or not hub.is_commit(artifact.revision):
+        return None
+    _refuse_shard(artifact.location)
+    return str(artifact.revision), hub.HubFile(artifact.location, artifact.size, artifact.sha256)
+
+
+def _listed(artifact: PlanArtifact, repo: str, cache: Path) -> tuple[str, hub.HubFile]:
+    listing = hub.listing(repo, artifact.revision, cache)
+    return listing.commit, choose(listing, artifact.location, artifact.quant)
 
 
 def choose(listing: hub.Listing, name: str, quant: str | None) -> hub.HubFile:
@@ -119,9 +153,7 @@ def choose(listing: hub.Listing, name: str, quant: str | None) -> hub.HubFile:
 
 
 def _of_quant(files: list[hub.HubFile], quant: str) -> list[hub.HubFile]:
-    # Q4_K must not match Q4_K_M, F16 not BF16: the name stands between separators.
-    pattern = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(quant)}(?![A-Za-z0-9_])", re.IGNORECASE)
-    return [f for f in files if pattern.search(f.name)]
+    return [f for f in files if names_quant(f.name, quant)]
 
 
 def _names(files: list[hub.HubFile]) -> str:

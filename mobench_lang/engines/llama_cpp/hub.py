@@ -29,6 +29,7 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
+from mobench_lang.lockfile import safe_name
 from mobench_lang.plugins import ArtifactError
 
 _CHUNK = 1 << 20
@@ -36,6 +37,7 @@ _TRIES = 5
 _TIMEOUT_S = 60
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*")
 _AGAIN = {408, 429, 500, 502, 503, 504}
 
 
@@ -64,11 +66,11 @@ def endpoint() -> str:
 
 def listing(repo: str, revision: str | None, cache: Path) -> Listing:
     """The files of a repository; of a full commit hash from the cache if it was seen before."""
-    kept = cache / "hub" / repo / "listings"
-    if revision and _COMMIT.fullmatch(revision):
+    kept = _folder(repo, cache) / "listings"
+    if revision and is_commit(revision):
         try:
             return _listing(repo, json.loads((kept / f"{revision}.json").read_bytes()))
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass
     quoted = urllib.parse.quote(revision or "main", safe="")
     url = f"{endpoint()}/api/models/{urllib.parse.quote(repo)}/revision/{quoted}?blobs=true"
@@ -76,39 +78,65 @@ def listing(repo: str, revision: str | None, cache: Path) -> Listing:
         raw = answer.read()
     try:
         found = _listing(repo, json.loads(raw))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{url} did not answer with a model listing; is HF_ENDPOINT a model hub?") from error
     kept.mkdir(parents=True, exist_ok=True)
     (kept / f"{found.commit}.json").write_bytes(raw)
     return found
 
 
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a full commit, which names the same files forever."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
+def place(repo: str, commit: str, name: str, cache: Path) -> Path:
+    """Where a file of a commit lies in the cache. Raises ArtifactError for a name that leads out of it."""
+    _inside(name)
+    return _folder(repo, cache) / commit / name
+
+
+def _folder(repo: str, cache: Path) -> Path:
+    if not _REPO.fullmatch(repo):
+        raise ArtifactError(f'{repo!r} is no repository of a hub; write "owner/name"')
+    return cache / "hub" / repo
+
+
 def _listing(repo: str, raw: dict[str, Any]) -> Listing:
+    if not is_commit(raw["sha"]):
+        raise ValueError(raw["sha"])
     files = []
     for entry in raw["siblings"]:
         _inside(entry["rfilename"])
         lfs = entry.get("lfs") or {}
-        files.append(
-            HubFile(entry["rfilename"], lfs.get("size", entry.get("size")), lfs.get("sha256") or lfs.get("oid"))
-        )
-    if not _COMMIT.fullmatch(raw["sha"]):
-        raise ValueError(raw["sha"])
-    _inside(repo)
+        size, digest = lfs.get("size", entry.get("size")), lfs.get("sha256") or lfs.get("oid")
+        if not isinstance(size, int | None) or not isinstance(digest, str | None):
+            raise TypeError(entry)
+        files.append(HubFile(entry["rfilename"], size, digest if digest and _SHA256.fullmatch(digest) else None))
     return Listing(repo, raw["sha"], tuple(files))
 
 
+def described(listing: Listing, file: HubFile) -> HubFile:
+    """The file with the size and digest that the hub tells for it, where the listing did not have them."""
+    return _asked(_url(listing.repo, listing.commit, file), listing.repo, file)
+
+
+def _url(repo: str, commit: str, file: HubFile) -> str:
+    return f"{endpoint()}/{urllib.parse.quote(repo)}/resolve/{commit}/{urllib.parse.quote(file.name)}"
+
+
 def _inside(name: str) -> None:
-    """Names become paths in the cache: none may lead out of it."""
-    if any(part in {"", ".", ".."} for part in name.split("/")) or "\\" in name or "\0" in name:
+    """Names become paths in the cache, and are shown: none may lead out of it or hold what cannot be seen."""
+    if not safe_name(name):
         raise ArtifactError(f"the hub lists a file under the name {name!r}, which is no file of a repository")
 
 
 def download(repo: str, commit: str, file: HubFile, cache: Path) -> Path:
     """The file, from the cache or downloaded, resumed and verified. The caller holds the lock of its folder."""
-    target = cache / "hub" / repo / commit / file.name
+    target = place(repo, commit, file.name, cache)
     if target.is_file():
         return target
-    url = f"{endpoint()}/{urllib.parse.quote(repo)}/resolve/{commit}/{urllib.parse.quote(file.name)}"
+    url = _url(repo, commit, file)
     file = _asked(url, repo, file)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")

@@ -46,6 +46,10 @@ class Echo:
             raise ArtifactError(f"{path} has the digest {sha256}, the plan says {artifact.sha256}")
         return Weights(path=path, sha256=sha256, size=len(content), note="as it is")
 
+    def pin(self, artifact: PlanArtifact, cache: Path) -> PlanArtifact:
+        """Nothing to pin: `echo` takes files of this machine only."""
+        raise ArtifactError(f"echo has no hub: it cannot look {artifact.repo} up")
+
     def job_engine(self, engine: Entity) -> dict[str, Any]:
         """The one parameter goes through `extra`, which is an engine's own."""
         rounds = engine.get("rounds")
