@@ -185,6 +185,8 @@ class Axes:
         fine = True
         for name in group.names:
             for later in order[limit:]:
+                if self.tables[later].broken:
+                    continue  # its own fault has been reported
                 at = _place(self.tables[name].expr, later)
                 if at is not None:
                     self.ev.tell(messages.used_before_opened(at, later, self.tables[later].span))

@@ -264,10 +264,13 @@ class Checker:
         return found[0] if len(found) == 1 and found[0].type in ("enum", "cpus") else None
 
     def _roles(self) -> None:
-        for role in ("model", "engine", "device", "workload"):
-            if role not in self.axes.tables and role not in self.parts.broken and not self.parts.damaged:
-                self.ev.tell(messages.missing_role(self.block, role))
-                self.parts.damaged = True
+        if self.parts.damaged:
+            return
+        needed = ("model", "engine", "device", "workload")
+        missing = [r for r in needed if r not in self.axes.tables and r not in self.parts.broken]
+        if missing:
+            self.ev.tell(messages.missing_roles(self.block, missing))
+            self.parts.damaged = True
 
     # ------------------------------------------------------------ walks
 

@@ -650,21 +650,22 @@ def reserved(span: Span, what: str, why: str) -> Diagnostic:
     return Diagnostic("E0410", f"{what} cannot be used yet: {why}", span, "reserved")
 
 
-def missing_role(block: ast.Block, role: str) -> Diagnostic:
+def missing_roles(block: ast.Block, roles: Sequence[str]) -> Diagnostic:
     """E0413."""
-    example = {
+    examples = {
         "model": "model = tiny",
         "engine": "engine = llama_cpp",
         "device": "device = local",
         "workload": "workload = generate(prompt = 512, output = 128)",
-    }[role]
+    }
     name = f"bench `{block.name.text}`" if block.name else "this bench"
+    listed = " and ".join(filter(None, (", ".join(roles[:-1]), roles[-1])))
     return Diagnostic(
         "E0413",
-        f"{name} says nothing about the {role}",
+        f"{name} says nothing about its {listed}",
         block.head,
-        f"no `{role}`",
-        helps=(f"add `{example}`, or `{role} in [ … ]` in its matrix",),
+        f"no {', '.join(f'`{r}`' for r in roles)}",
+        helps=tuple(f"add `{examples[r]}`, or `{r} in [ … ]` in its matrix" for r in roles),
     )
 
 
