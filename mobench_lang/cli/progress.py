@@ -73,7 +73,9 @@ def showing(stream: TextIO | None = None) -> Iterator[Report]:
 
 
 def duration(seconds: float) -> str:
-    """`8 s`, `3 min`, `1 h 20 min`."""
+    """`0.4 s`, `8 s`, `3 min`, `1 h 20 min`."""
+    if seconds < 1:
+        return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -194,11 +196,12 @@ class Board(Devices):
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for title in ("device", "done", "to go", "temperature", "now"):
-            table.add_column(
-                title, justify="left" if title in ("device", "now") else "right", overflow="ellipsis", no_wrap=True
-            )
+        # Only the last column gives way on a narrow terminal.
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+        table.add_column("device", no_wrap=True)
+        for title in ("done", "to go", "temperature"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("now", no_wrap=True, overflow="ellipsis", ratio=1)
         now = monotonic()
         for name, row in self.rows.items():
             cells = (name, f"{row.done}/{row.total}", row.eta(now), heat(row.temperature), row.doing)
