@@ -1,7 +1,7 @@
 """Build the wheel and try it where nothing of this checkout is in reach.
 
 In: the files that git tracks or would track. Out: nothing but the verdict. Guaranteed on success: the wheel holds every
-file of the three packages (grammar, manifests, schemas, library, embedded model) and nothing else, and installed alone
+file of the packages (grammar, manifests, schemas, library, embedded model) and nothing else, and installed alone
 beside its dependencies it can check and compile the shipped example from another folder.
 """
 
@@ -11,11 +11,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"mobench_lang": "mobench_lang", "targets": "mobench_targets", "specs": "mobench_specs"}
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+PACKAGES = {"mobench_lang": "mobench_lang"} | {folder: name for name, folder in SETTINGS["package-dir"].items()}
 """Folder -> import name."""
 
 NOT_SHIPPED = frozenset({".gitignore", ".gitattributes"})
@@ -85,7 +87,8 @@ def attempt(programs: Path, scratch: Path) -> None:
         sys.exit(f"package: the installed wheel is not what was imported: {found}")
     shutil.copyfile(found, work / "quickstart.bench")
     for argv in (["--version"], ["check", "quickstart.bench"], ["compile", "quickstart.bench", "-o", "out"]):
-        subprocess.run([programs / "mobench", *argv], cwd=work, env=env, check=True)
+        if subprocess.run([programs / "mobench", *argv], cwd=work, env=env, check=False).returncode != 0:
+            sys.exit(f"package: the installed wheel cannot do: mobench {' '.join(argv)}")
     if not (work / "out" / "plan.json").is_file():
         sys.exit("package: the installed wheel compiled nothing")
 

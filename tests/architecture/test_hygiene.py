@@ -5,22 +5,22 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.tree import FOLDERS, ROOT, modules
+from tests.architecture.tree import FOLDERS, ROOT, SETTINGS, modules
 
 
-def tracked() -> list[Path]:
-    """The text files that git tracks or would track, as they are now."""
+def tracked(*, binary: bool = False) -> list[Path]:
+    """The files that git tracks or would track, as they are now; texts alone unless `binary`."""
     argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("this is not a git checkout")
     paths = sorted({ROOT / name for name in listed.stdout.split("\0") if name})
-    return [p for p in paths if p.is_file() and not p.is_symlink() and b"\0" not in p.read_bytes()[:8192]]
+    files = [p for p in paths if p.is_file() and not p.is_symlink()]
+    return [p for p in files if binary or b"\0" not in p.read_bytes()[:8192]]
 
 
 def found(pattern: str, paths: list[Path], *, flags: int = 0) -> list[str]:
@@ -80,15 +80,13 @@ def test_print_is_for_the_command_line() -> None:
 
 def test_every_package_is_listed() -> None:
     """pyproject.toml lists packages one by one: a folder that is not listed would be missing in the wheel."""
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"])
-    on_disk = {"mobench_errors"}  # docs/errors: pages, for `mobench explain`
-    files = [p for p in tracked() if p.is_relative_to(ROOT)]
-    binary = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*.gguf")]
-    for path in [*files, *binary]:
-        relative = path.relative_to(ROOT)
-        if relative.parts[0] in FOLDERS and "__pycache__" not in relative.parts:
-            on_disk.add(".".join((FOLDERS[relative.parts[0]], *relative.parts[1:-1])))
-    assert on_disk == listed
+    on_disk = {
+        ".".join((package, *path.relative_to(ROOT / folder).parts[:-1]))
+        for folder, package in FOLDERS.items()
+        for path in tracked(binary=True)
+        if path.is_relative_to(ROOT / folder)
+    }
+    assert on_disk == set(SETTINGS["packages"])
 
 
 def test_only_known_names_at_the_top() -> None:

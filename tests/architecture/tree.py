@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-FOLDERS = {"mobench_lang": "mobench_lang", "targets": "mobench_targets", "specs": "mobench_specs"}
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+
+FOLDERS: dict[str, str] = {"mobench_lang": "mobench_lang"} | {
+    folder: name for name, folder in SETTINGS["package-dir"].items()
+}
 """Folder -> import name, as in pyproject.toml."""
 
 
@@ -42,7 +47,7 @@ class Module:
 
 @cache
 def modules() -> dict[str, Module]:
-    """Every Python module of the three packages by import name."""
+    """Every Python module of the packages by import name."""
     found = {}
     for folder, package in FOLDERS.items():
         for path in sorted((ROOT / folder).rglob("*.py")):
