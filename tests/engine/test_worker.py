@@ -337,17 +337,20 @@ def test_a_disk_that_fills_up_leaves_whole_lines(run: Run) -> None:
     assert 0 < len(ran.raw) <= 3000
 
 
-def test_a_killed_worker_leaves_whole_lines(tmp_path: Path, tiny: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_worker_that_dies_leaves_whole_lines(tmp_path: Path, tiny: Path, how: signal.Signals) -> None:
     (tmp_path / "job.json").write_text(json.dumps(job(tiny, prompt_tokens=4, output_tokens=64, measured=100_000)))
     events = tmp_path / "events.jsonl"
     worker = subprocess.Popen(
-        [*WORKER, str(tmp_path / "job.json"), str(events)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*WORKER, str(tmp_path / "job.json"), str(events)], stderr=(tmp_path / "stderr").open("wb")
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (not events.exists() or events.stat().st_size < 50_000):
         time.sleep(0.01)
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL
+    worker.send_signal(how)
+    assert worker.wait() == -how
+    if how != signal.SIGKILL:
+        assert b"loop.py" in (tmp_path / "stderr").read_bytes()  # the trace of where it was
     raw = events.read_bytes()
     assert raw.endswith(b"\n")
     found: list[Event] = [EVENT.validate_json(line) for line in raw.splitlines()]
