@@ -74,12 +74,12 @@ class _Compiler:
             for n in (self.put(p) for p in expectation.per)
         )
         where = ""
-        if expectation.true is not None:
+        if expectation.true is not None and not expectation.true:
+            where = " AND false"
+        elif expectation.true is not None and expectation.reads:
             chosen = self.put([list(t) for t in expectation.true])
             vector = ", ".join(f"c.v[{r + 1}]" for r in expectation.reads)
-            where = f" AND list_contains({chosen}::INTEGER[][], [{vector}]::INTEGER[])" if expectation.reads else ""
-            if not expectation.true:
-                where = " AND false"
+            where = f" AND [{vector}]::INTEGER[] IN (SELECT unnest({chosen}::INTEGER[][]))"
         joins = "\n".join(self.join(i, a) for a, i in self.aggregates.items())
         columns = ",\n  ".join(self.columns(i, a) for a, i in self.aggregates.items()) or "NULL::VARCHAR AS r0"
         reasons = ", ".join(f"r{i}" for i in self.aggregates.values()) or "NULL"

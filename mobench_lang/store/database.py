@@ -6,6 +6,7 @@ written to; a locked, foreign, damaged or newer file is a `StoreError` that says
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -171,6 +172,10 @@ def _prepare(connection: Connection, path: Path) -> None:
     if not run(connection, "SELECT 1 FROM duckdb_tables() UNION ALL SELECT 1 FROM duckdb_views() WHERE NOT internal"):
         with transaction(connection):
             run(connection, ";\n".join(schema.statements()))
+            columns = next(t.columns for t in schema.tables() if t.name == "ci95")
+            shape = json.dumps([{c.name: c.type for c in columns}])
+            rows = "SELECT * FROM (SELECT unnest(from_json(?, ?), max_depth := 2))"
+            run(connection, f"INSERT INTO ci95 {rows}", [schema.constants(), shape])
             run(
                 connection,
                 "INSERT INTO meta VALUES ('format', ?), ('version', ?)",

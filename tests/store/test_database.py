@@ -27,6 +27,7 @@ def test_a_new_file_is_made_and_read(tmp_path: Path) -> None:
         assert {t.name for t in schema.tables()} <= {r[0] for r in run(connection, "SHOW TABLES")}
     with reading(path) as connection:
         assert run(connection, "SELECT value FROM meta WHERE key = 'version'") == [(str(schema.VERSION),)]
+        assert run(connection, "SELECT count(*), min(n), max(n) FROM ci95") == [(493, 8, 500)]
         assert run(connection, "SELECT comment FROM duckdb_columns() WHERE column_name = 'trial_id'")[0][0]
 
 
