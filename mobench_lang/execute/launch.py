@@ -8,6 +8,7 @@ interrupted has no `end`, and its trial is measured again by the next `exec`.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ BUSY_SHARE = 0.05
 """Others used more than this share of all cores during a launch: `busy_host`."""
 STOLEN_SHARE = 0.02
 """The hypervisor withheld more than this share: `cpu_stolen`."""
+CLOCK_JUMP_NS = 1_000_000_000
+"""The wall clock moved by this much more or less than the monotonic one: the machine slept, or its time was set."""
 SHORTEST_NS = 500_000_000
 """Below this, the system's 10 ms ticks are too coarse for a share."""
 ROOM = 16 << 20
@@ -110,7 +113,7 @@ async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opene
         status=result.status,
         reason=result.reason,
         detail=result.detail,
-        flags=[*_gate_flags(opened), *_host_flags(before, after), *result.flags],
+        flags=[*_gate_flags(opened), *_host_flags(before, after), *_sample_flags(folder), *result.flags],
         engine_start_ns=result.engine_start_ns,
         overhead_ns=_overhead(wall, result),
     )
@@ -141,12 +144,30 @@ def _gate_flags(opened: gate.Gate) -> list[str]:
 
 
 def _host_flags(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """A busy host is marked, not waited for."""
-    if after.get("t", 0) - before.get("t", 0) < SHORTEST_NS:
-        return []
+    """A busy host is marked, not waited for; so is a clock that stood still or was set."""
     flags = []
+    if abs(_drift(after) - _drift(before)) > CLOCK_JUMP_NS:
+        flags.append("clock_jumped")
+    if after.get("t", 0) - before.get("t", 0) < SHORTEST_NS:
+        return flags
     if (gate.busy_share(before, after) or 0) > BUSY_SHARE:
         flags.append("busy_host")
     if (gate.busy_share(before, after, "steal_ns") or 0) > STOLEN_SHARE:
         flags.append("cpu_stolen")
     return flags
+
+
+def _drift(state: dict[str, Any]) -> int:
+    """The wall clock less the monotonic one; 0 where the device tells only one of them."""
+    return int(state["wall_ns"] - state["t"]) if "wall_ns" in state and "t" in state else 0
+
+
+def _sample_flags(folder: Path) -> list[str]:
+    """A sampler that died early leaves its last line out."""
+    try:
+        with (folder / "samples.jsonl").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 512))
+            lines = file.read().splitlines(keepends=True)
+    except OSError:
+        return []
+    return [] if lines and b'"cost"' in lines[-1] and lines[-1].endswith(b"\n") else ["samples_incomplete"]

@@ -115,6 +115,20 @@ def test_the_log_keeps_the_end_of_a_noisy_engine(lab: Lab, tmp_path: Path) -> No
     assert len(log) < (1 << 20) + 100
 
 
+def test_a_sampler_that_died_is_marked(lab: Lab, tmp_path: Path) -> None:
+    assert lab.exec(plans.build(tmp_path / "build", engines=(plans.fake("sabotage"),))).counts == {"ok": 1}
+    assert "samples_incomplete" in last_end(lab)["flags"]  # type: ignore[operator]
+
+
+def test_a_machine_that_slept_is_marked(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mobench_targets.local import facts
+
+    real, slept = facts.state, iter([0, 5_000_000_000])
+    monkeypatch.setattr(facts, "state", lambda root: (s := real(root)) | {"wall_ns": s["wall_ns"] + next(slept)})
+    lab.exec(plans.build(tmp_path / "build"))
+    assert "clock_jumped" in last_end(lab)["flags"]  # type: ignore[operator]
+
+
 def test_every_repetition_of_a_cell_sends_the_same_tokens(lab: Lab, tmp_path: Path) -> None:
     workloads = (plans.workload("a"), plans.workload("b"))
     lab.exec(plans.build(tmp_path / "build", workloads=workloads, repeat=2))
