@@ -52,6 +52,6 @@ def test_checking_a_spec_imports_neither_platform_code_nor_the_store(tmp_path: P
     modules = loaded(tmp_path, "check", str(ROOT / "specs" / "examples" / "quickstart.bench"))
     assert not modules & NEVER
     packs = [
-        m for m in modules if m.startswith(("mobench_targets.", "mobench_lang.engines.", "mobench_plugin_example"))
+        m for m in modules if m.startswith(("mobench_targets.", "mobench_lang.engines.", "mobench_plugin_example."))
     ]
     assert not packs
