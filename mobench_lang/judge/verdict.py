@@ -49,22 +49,31 @@ COLUMNS = ("", "claim", "for", "cells", "worst", "value", "95 % or range", "boun
 
 
 def line(verdict: Verdict) -> tuple[str, ...]:
-    """A verdict as the cells of a table under `COLUMNS`."""
+    """A verdict as the cells of a table under `COLUMNS`; the worst cell is named where there are several."""
     v = verdict
-    interval = "" if v.lo is None or v.hi is None or v.lo == v.hi else f"{_number(v.lo)} … {_number(v.hi)}"
+    interval = "" if v.lo is None or v.hi is None or v.lo == v.hi else f"{_bare(v.lo, v.unit)} … {_bare(v.hi, v.unit)}"
     few = " (few)" if v.few else ""
     return (
         v.status if v.severity == "expect" else f"{v.status} (warn)",
         v.text,
         ", ".join(v.groups.values()),
         str(v.cells) if not v.failing + v.unsure else f"{v.cells - v.failing - v.unsure} of {v.cells}",
-        ", ".join(v.worst.values()),
-        "" if v.value is None else f"{_number(v.value)} {v.unit}".rstrip() + few,
+        ", ".join(v.worst.values()) if v.cells > 1 else "",
+        "" if v.value is None else _with_unit(v.value, v.unit) + few,
         interval,
-        "" if v.bound is None else _number(v.bound),
+        "" if v.bound is None else _bare(v.bound, v.unit),
         "" if v.n is None else str(v.n),
         v.reason or "",
     )
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return _bare(value, unit) if unit == "1" else f"{_number(value)} {unit}".rstrip()
+
+
+def _bare(value: float, unit: str) -> str:
+    """A number without its unit; a ratio is easier to read in percent."""
+    return f"{_number(value * 100)} %" if unit == "1" else _number(value)
 
 
 def _number(value: float) -> str:
