@@ -15,6 +15,7 @@ VERBS = {
     "quick": ("quick", "Measure a GGUF file without a spec."),
     "check": ("check", "Say everything that is wrong with a spec."),
     "fmt": ("fmt", "Put specs into the one style."),
+    "lock": ("lock", "Write down which files the sources of specs are."),
     "explain": ("explain", "Explain an error code, or where a value of a plan comes from."),
     "plan": ("plan", "Show what would be measured, what is skipped and why."),
     "diff": ("diff", "Show what differs between two specs or builds."),

@@ -56,7 +56,7 @@ def resolve(
             if name in found:
                 continue
             if isinstance(name, HubSource):
-                found[name] = _hub(need, name, hub, cache, update, tell)
+                found[name] = _hub(need, name, hub, cache, update=update, tell=tell)
             else:
                 found[name] = _file(need, name, files, cache, update)
 
@@ -110,7 +110,13 @@ def _name(need: Need, lock: Lock) -> HubSource | OnHost | None:
 
 
 def _hub(
-    need: Need, name: HubSource, hub: dict[HubSource, HubFile], cache: Path, update: bool, tell: Callable[[str], None]
+    need: Need,
+    name: HubSource,
+    hub: dict[HubSource, HubFile],
+    cache: Path,
+    *,
+    update: bool,
+    tell: Callable[[str], None],
 ) -> Entry:
     known = hub.get(name)
     if known is not None and not update:

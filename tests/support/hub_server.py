@@ -2,6 +2,7 @@
 
 In: repositories as {repo: {file: bytes}}. Out: a server that answers the documented routes: the listing of a revision,
 and `resolve`, which redirects to a second server (as hubs redirect to their storage). Every request is kept in `seen`.
+`move` makes another commit the newest; the one before stays where it can be asked for by its hash.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Hub:
     """What the stand-in holds, how it misbehaves, and what it was asked."""
 
     repos: dict[str, dict[str, bytes]]
+    commit: str = COMMIT
+    before: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict)  # what older commits hold
     token: str | None = None
     break_after: list[int] = field(default_factory=list)  # bytes after which the next downloads break off
     corrupt: bool = False
@@ -32,6 +35,15 @@ class Hub:
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     url: str = ""
     storage: str = ""
+
+    def move(self, commit: str, repos: dict[str, dict[str, bytes]]) -> None:
+        """Let another commit be the newest."""
+        self.before[self.commit] = self.repos
+        self.commit, self.repos = commit, repos
+
+    def at(self, revision: str) -> dict[str, dict[str, bytes]]:
+        """The repositories at a revision; a name that is no older commit is the newest."""
+        return self.before.get(revision, self.repos)
 
 
 @contextmanager
@@ -69,36 +81,37 @@ def _handler(hub: Hub, storage: bool) -> type[BaseHTTPRequestHandler]:
                 return self.say(401, {}, b"")
             parts = path.split("/")
             if path.startswith("/api/models/"):
-                return self.list("/".join(parts[3:5]))
-            return self.resolve("/".join(parts[1:3]), "/".join(parts[5:]))
+                return self.list("/".join(parts[3:5]), "/".join(parts[6:]))
+            return self.resolve("/".join(parts[1:3]), parts[4], "/".join(parts[5:]))
 
-        def list(self, repo: str) -> None:
-            if repo not in hub.repos:
+        def list(self, repo: str, revision: str) -> None:
+            repos = hub.at(revision)
+            if repo not in repos:
                 return self.say(404, {}, b"")
             siblings = []
-            for name, data in hub.repos[repo].items():
+            for name, data in repos[repo].items():
                 entry: dict[str, object] = {"rfilename": name, "size": len(data)}
                 if hub.listed_digests:
                     entry["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
                 siblings.append(entry)
-            body = json.dumps({"id": repo, "sha": COMMIT, "siblings": siblings}).encode()
+            body = json.dumps({"id": repo, "sha": revision if revision in hub.before else hub.commit, "siblings": siblings}).encode()
             return self.say(200, {"Content-Type": "application/json"}, body)
 
-        def resolve(self, repo: str, name: str) -> None:
-            data = hub.repos.get(repo, {}).get(name)
+        def resolve(self, repo: str, revision: str, name: str) -> None:
+            data = hub.at(revision).get(repo, {}).get(name)
             if data is None:
                 return self.say(404, {}, b"")
             digest = hashlib.sha256(data).hexdigest()
             headers = {
-                "Location": f"{hub.storage}/{repo}/{name}",
+                "Location": f"{hub.storage}/{revision}/{repo}/{name}",
                 "X-Linked-ETag": f'"{digest}"',
                 "X-Linked-Size": str(len(data)),
             }
             return self.say(302, headers, b"")
 
         def bytes_of(self, path: str) -> None:
-            owner, name, file = path.lstrip("/").split("/", 2)
-            data = hub.repos[f"{owner}/{name}"][file]
+            revision, owner, name, file = path.lstrip("/").split("/", 3)
+            data = hub.at(revision)[f"{owner}/{name}"][file]
             if hub.corrupt:
                 data = data[:-1] + bytes([data[-1] ^ 1])
             start = 0
