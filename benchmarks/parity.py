@@ -27,9 +27,9 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 
-from peers import llama_bench  # noqa: E402
+from benchmarks.peers import llama_bench  # noqa: E402
 
 from mobench_lang.engines.llama_cpp import engine, gguf_file  # noqa: E402
 from tests.support.gguf_maker import LARGE, make  # noqa: E402
@@ -183,18 +183,18 @@ def added_per_token(model: Path) -> dict[str, Any]:
         os.dup2(quiet, 2)
     lib, count = api(), 20_000
     loop = Loop(context, count, Marks())
-    idle = lib._lib.llama_pooling_type  # reads one field: 0 for a language model
+    # Reads one field, which is 0 for a language model.
+    idle = ctypes.cast(lib._lib.llama_pooling_type, ctypes.c_void_p).value or 0
     nothing = {
-        name: ctypes.CFUNCTYPE(ctypes.c_int32, *getattr(lib, name).argtypes)(ctypes.cast(idle, ctypes.c_void_p).value)
+        name: ctypes.CFUNCTYPE(ctypes.c_int32, *getattr(lib, name).argtypes)(idle)
         for name in ("llama_decode", "llama_synchronize")
     }
     assert nothing["llama_decode"](context.handle, lib.llama_batch_get_one(loop._cell, 1)) == 0
     loop._decode, loop._sync = nothing["llama_decode"], nothing["llama_synchronize"]
     sampled = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
-    inert = sampled(ctypes.cast(idle, ctypes.c_void_p).value)
-    loop._sample = lambda _chain, handle, _index: inert(
-        handle, handle, -1
-    )  # the chain is not there: the context stands in
+    inert = sampled(idle)
+    # There is no chain here; the context stands in for it.
+    loop._sample = lambda _chain, handle, _index: inert(handle, handle, -1)
     found: dict[str, list[int]] = {"random_ns": [], "text_ns": []}
     for _ in range(9):
         outputs = [1] * count

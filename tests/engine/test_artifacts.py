@@ -112,7 +112,7 @@ def test_what_the_manifest_promises_can_be_made() -> None:
 def test_a_full_disk_is_told_as_such(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = type("Usage", (), {"free": 1000})
     with monkeypatch.context() as patch:
-        patch.setattr(artifacts.shutil, "disk_usage", lambda _: full)
+        patch.setattr("shutil.disk_usage", lambda _: full)
         rejects(artifact(tiny, "Q8_0"), tmp_path, "are free", "MOBENCH_CACHE")
     run = subprocess.run
 
@@ -120,7 +120,7 @@ def test_a_full_disk_is_told_as_such(tiny: Path, tmp_path: Path, monkeypatch: py
         named["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
         return run(*given, **named)
 
-    monkeypatch.setattr(artifacts.subprocess, "run", limited)
+    monkeypatch.setattr("subprocess.run", limited)
     rejects(artifact(tiny, "Q8_0"), tmp_path, "Q8_0", "tiny.gguf")
     assert not list(tmp_path.rglob("*.part"))
     assert not list(tmp_path.rglob("*.gguf"))
@@ -129,7 +129,7 @@ def test_a_full_disk_is_told_as_such(tiny: Path, tmp_path: Path, monkeypatch: py
 def test_a_crash_of_the_quantizer_is_a_reason(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = subprocess.run
     crash = [sys.executable, "-c", "import os; os.abort()"]
-    monkeypatch.setattr(artifacts.subprocess, "run", lambda _, **named: run(crash, **named))
+    monkeypatch.setattr("subprocess.run", lambda _, **named: run(crash, **named))
     rejects(artifact(tiny, "Q8_0"), tmp_path, "crashed (signal 6)", "Q8_0")
 
 
@@ -142,7 +142,7 @@ def remote(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     files = {"README.md": b"# m", "m-f16.gguf": tiny.read_bytes(), "m-Q8_0.gguf": q8, "mmproj-f16.gguf": b"x"}
     for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HUGGING_FACE_HUB_TOKEN", "http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(hub.time, "sleep", lambda _: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     with serve(Hub({"org/m": files})) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)
         yield served

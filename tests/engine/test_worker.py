@@ -306,7 +306,7 @@ def test_cpus_that_do_not_exist(run: Run) -> None:
 
 def test_a_chat_without_a_template(run: Run, tmp_path: Path) -> None:
     plain = make(tmp_path / "plain.gguf", template=None)
-    given = {"prompt_tokens": None, "conversations": CHAT, "model": {"path": str(plain)}}
+    given: dict[str, Any] = {"prompt_tokens": None, "conversations": CHAT, "model": {"path": str(plain)}}
     fails(run, "no_chat_template", "raw = true", **given)
     given["model"] |= {"chat_template": "{{ messages[0].content }}{{ nothing.at.all }}"}
     fails(run, "chat_template_failed", "nothing", **given)
