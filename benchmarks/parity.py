@@ -30,7 +30,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.peers import llama_bench  # noqa: E402
-
 from mobench_lang.engines.llama_cpp import engine, gguf_file  # noqa: E402
 from tests.support.gguf_maker import LARGE, make  # noqa: E402
 
@@ -59,7 +58,13 @@ def main() -> int:
         result = {
             "benchmark": "parity",
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "kernel": platform.release(), **noise(before)},
+            "machine": {
+                "cpu": cpu_name(),
+                "cores": os.cpu_count(),
+                "kernel": platform.release(),
+                "nice": os.nice(0),
+                **noise(before),
+            },
             "build": engine.build("host"),
             "llama_bench_runs_on": "the installed package"
             if "llama_cpp/lib" in llama_bench.loaded_from(binary)
