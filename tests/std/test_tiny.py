@@ -26,7 +26,7 @@ GREEDY = {"temperature": 0.0, "repeat_penalty": 1.0}
 @pytest.fixture(scope="module")
 def llm() -> Any:
     """The model with its whole declared context."""
-    model = Llama(str(MODEL), n_ctx=0, n_threads=2, seed=1, verbose=False)
+    model = Llama(str(MODEL), n_ctx=0, n_threads=1, n_threads_batch=1, seed=1, verbose=False)
     yield model
     model.close()
 
