@@ -340,7 +340,7 @@ def test_a_verdict_as_a_line(tmp_path: Path) -> None:
         tmp_path, FEW, expectation(above(of("median"), 90), severity="warn", text="median(decode_rate) >= 90")
     )
     assert line(verdict) == (
-        "inconclusive (warn)", "median(decode_rate) >= 90", "", "0 of 1", "tiny, Q8_0, llama_cpp, local, chat",
+        "inconclusive (warn)", "median(decode_rate) >= 90", "", "0 of 1", "",
         "90.91 tok/s", "83.33 … 100", "90", "3", "the 3 values lie on both sides of the bound",
     )  # fmt: skip
 
