@@ -182,6 +182,8 @@ class Outliner:
         if frame is None or frame.char != "{" or not frame.one_line or self.current is None:
             return False
         after = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
+        if self.tokens[at - 1].text in ("=", "in"):
+            return False
         if after is not None and after.kind not in (Kind.NAME, Kind.STRING, Kind.NEWLINE) and after.text != "}":
             return False
         return self.tokens[self.current.begin].text not in ("measure", "expect", "warn")

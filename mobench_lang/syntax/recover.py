@@ -21,6 +21,7 @@ from mobench_lang.syntax.scan import KEYWORDS, Kind, Token, scan
 from mobench_lang.syntax.text import deceives
 
 BRACKETS = frozenset(["E0124", "E0125", "E0151"])
+OUTSIDE = "E0143"
 MOST_TOKENS = 40_000
 MOST_FAULTS = 100  # after these a text is no spec, and more of them help nobody
 
@@ -41,7 +42,7 @@ class Recovery:
         for statement in statements:
             items += self._convert(statement, top=True)  # type: ignore[arg-type]
         self.items = tuple(items)
-        self.faults = _one_bracket_a_line(self.faults)
+        self.faults = _first_of_a_lost_block(_one_bracket_a_line(self.faults))
 
     # ------------------------------------------------------------- edition
 
@@ -55,8 +56,10 @@ class Recovery:
         if len(words) == 2 and words[0].text == "mobench" and words[1].text.isdecimal() and words[1].text.isascii():
             self.edition = ast.Edition(self._span(words), int(words[1].text[:9]))
             return statements[1:]
-        meant = words[0].text == "mobench" or (words[-1].kind is Kind.NUMBER and len(words) <= 3)
-        if (meant and "=" not in [t.text for t in words[:2]]) or [t.text for t in words[1:]] == ["mobench", "1"]:
+        texts = [t.text for t in words]
+        few = len(words) <= 3
+        meant = texts[0] == "mobench" or (few and ("mobench" in texts or words[-1].kind is Kind.NUMBER))
+        if meant and "=" not in texts[:2]:
             self.faults.append(messages.malformed_edition(self._span(words)))
             self.edition = ast.Edition(self._span(words), messages.EDITION)
             return statements[1:]
@@ -149,7 +152,9 @@ class Recovery:
         if statement.loose is None:
             builder = self._builder()
             (builder.check_top if top else builder.check_nested)(block)
-            self.faults += builder.faults
+            if builder.faults:  # what follows on the line of a wrong head follows from it
+                met = [f for f in self.faults[before:] if f.span.line != span.line]
+                self.faults = self.faults[:before] + met + builder.faults
         if len(self.faults) == before:  # the parts are right and the whole is not
             return None
         return block
@@ -191,3 +196,17 @@ def _one_bracket_a_line(faults: list[Diagnostic]) -> list[Diagnostic]:
         if fault.code in BRACKETS:
             spoiled.setdefault(fault.span.line, fault)
     return [f for f in faults if spoiled.get(f.span.line, f) is f]
+
+
+def _first_of_a_lost_block(faults: list[Diagnostic]) -> list[Diagnostic]:
+    """The faults with one statement outside of its block for each run of lines: the whole block lost its head."""
+    kept: list[Diagnostic] = []
+    last = -1
+    for fault in faults:
+        if fault.code == OUTSIDE:
+            if fault.span.line != last + 1:
+                kept.append(fault)
+            last = fault.span.line
+        else:
+            kept.append(fault)
+    return kept

@@ -138,6 +138,8 @@ def test_every_message_as_a_whole(golden: Golden) -> None:
         ("mobench one\nlet a = 1\n", "E0110", "1.1"),
         ("1\nlet a = 1\n", "E0110", "1.1"),
         ("mobench 2\nlet a = 1\n", "E0111", "1.1"),
+        ("mobench 2\nlet new <- syntax\n", "E0111", "1.1"),
+        ("1 mobench\nlet a = 1\n", "E0110", "1.1"),
         ("mobench 0\nlet a = 1\n", "E0111", "1.1"),
     ],
 )
