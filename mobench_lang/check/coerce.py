@@ -117,7 +117,9 @@ def _is_conversation(value: Val) -> bool:
     if not isinstance(value, Rec):
         return False
     turns = value.fields.get("turns")
-    return isinstance(value.fields.get("id"), str) and isinstance(turns, tuple) and len(turns) > 0
+    if not isinstance(turns, tuple) or not turns or not all(isinstance(t, str) for t in turns):
+        return False
+    return isinstance(value.fields.get("id"), str)
 
 
 def _list(  # noqa: PLR0917 - a value with its whole context

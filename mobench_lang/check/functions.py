@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mobench_lang.check import messages
 from mobench_lang.check.coerce import coerce
-from mobench_lang.check.evaluate import Env, Evaluator, arithmetic, comparable, compare, plain
+from mobench_lang.check.evaluate import MAX_INT, Env, Evaluator, arithmetic, comparable, compare, plain
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, Word, is_list, kind_of, text
 from mobench_lang.lockfile import HubFile, HubSource, LocalFile, Lock, names_quant
@@ -22,6 +22,7 @@ from mobench_lang.plugins import Attribute
 from mobench_lang.syntax import ast
 
 MAX_JSONL = 256 * 1024 * 1024
+MAX_EXPONENT = 60  # powers of ten of a number in a data file
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def _jsonl(ev: Evaluator, call: ast.Call, env: Env, folder: Path | None, read: C
         if not line.strip():
             continue
         try:
-            row = json.loads(line, parse_float=Decimal)
+            row = json.loads(line, parse_float=_decimal, parse_int=_whole, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             return ev.tell(messages.bad_jsonl(call.span, file, number, str(error)))
         if not isinstance(row, dict):
@@ -180,6 +181,23 @@ def _jsonl(ev: Evaluator, call: ast.Call, env: Env, folder: Path | None, read: C
         if not ev.charge(1 + len(row), call.span):
             return POISON
     return tuple(rows)
+
+
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > MAX_EXPONENT:
+        raise ValueError(f"the number {text[:20]} is too large or too small")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_EXPONENT or abs(int(text)) >= MAX_INT:
+        raise ValueError(f"the number {text[:20]} is too large")
+    return int(text)
+
+
+def _no_number(text: str) -> Decimal:
+    raise ValueError(f"{text} is no number")
 
 
 def _from_json(value: object) -> Val:
