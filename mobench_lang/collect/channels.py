@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from math import gcd
 
 _PREFIXES = {"": (1, 1), "n": (1, 10**9), "u": (1, 10**6), "µ": (1, 10**6), "μ": (1, 10**6), "m": (1, 1000),
@@ -39,7 +40,12 @@ class Channel:
     @property
     def base(self) -> str:
         """The name without its part: `cpu_freq` of `cpu_freq.3`."""
-        return re.split(r"[.:/\[]", self.name, maxsplit=1)[0]
+        return _base(self.name)
+
+
+@cache
+def _base(name: str) -> str:
+    return re.split(r"[.:/\[]", name, maxsplit=1)[0]
 
 
 def channel(name: str, unit: str, source: str) -> Channel:

@@ -237,12 +237,22 @@ def insert(connection: Connection, table: str, found: Sequence[rows.Row]) -> Non
     columns = next(t.columns for t in schema.tables() if t.name == table)
     names = ", ".join(schema.identifier(c.name) for c in columns)
     shape = json.dumps([{c.name: c.type for c in columns}])
-    text = json.dumps(rows.clean(found), ensure_ascii=False)
+    text = _json(found)
     run(
         connection,
         f"INSERT INTO {table} ({names}) SELECT {names} FROM (SELECT unnest(from_json(?, ?), max_depth := 2))",  # noqa: S608
         [text, shape],
     )
+
+
+def _json(found: Sequence[rows.Row]) -> str:
+    """The rows as JSON; only those that hold what JSON or Unicode does not allow are walked through and cleaned."""
+    try:
+        text = json.dumps(found, ensure_ascii=False, allow_nan=False)
+        text.encode("utf-8")
+    except (ValueError, TypeError):
+        return json.dumps(rows.clean(found), ensure_ascii=False)
+    return text if "\\u0000" not in text else json.dumps(rows.clean(found), ensure_ascii=False)
 
 
 _TOKENS = f"""
