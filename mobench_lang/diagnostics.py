@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from importlib import resources
 from typing import TypeAlias
 
 from mobench_lang.source import Span
@@ -88,6 +87,7 @@ Diagnostics: TypeAlias = tuple[Diagnostic, ...]
 def codes() -> dict[str, str]:
     """Every code with the title of its page, from `codes.toml` beside this module."""
     import tomllib
+    from importlib import resources
 
     text = resources.files("mobench_lang").joinpath("codes.toml").read_text("utf-8")
     return {str(k): str(v) for k, v in tomllib.loads(text).items()}

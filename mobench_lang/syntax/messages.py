@@ -6,7 +6,6 @@ safe only if it cannot change what a correct text means.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 
 from mobench_lang.diagnostics import Diagnostic, Edit, Fix, Label
 from mobench_lang.source import Span
@@ -645,6 +644,8 @@ def units_like(unit: str) -> tuple[str, ...]:
     }.get(unit)
     if known is not None:
         return known
+    from difflib import get_close_matches
+
     return tuple(get_close_matches(unit, UNITS, n=2, cutoff=0.6))
 
 
