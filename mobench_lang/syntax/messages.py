@@ -6,7 +6,6 @@ safe only if it cannot change what a correct text means.
 
 from __future__ import annotations
 
-
 from mobench_lang.diagnostics import Diagnostic, Edit, Fix, Label
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
