@@ -94,7 +94,8 @@ def _handler(hub: Hub, storage: bool) -> type[BaseHTTPRequestHandler]:
                 if hub.listed_digests:
                     entry["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
                 siblings.append(entry)
-            body = json.dumps({"id": repo, "sha": revision if revision in hub.before else hub.commit, "siblings": siblings}).encode()
+            commit = revision if revision in hub.before else hub.commit
+            body = json.dumps({"id": repo, "sha": commit, "siblings": siblings}).encode()
             return self.say(200, {"Content-Type": "application/json"}, body)
 
         def resolve(self, repo: str, revision: str, name: str) -> None:
