@@ -1,10 +1,9 @@
 """How often does a 95 % interval hold the true value at the sizes a bench has? Chooses the intervals of `judge`.
 
-In: nothing. Out: a table per statistic on stdout and `benchmarks/results/coverage.json`. Each figure is the share
-of simulated benches (8 to 20 launches) whose interval held the true median, mean or cv, and the mean width relative
-to the narrowest candidate's. Distributions: normal with 2 % noise, lognormal (σ 0.5), two modes (70 % at 100, 30 %
-at 80: a device that throttles now and then), and a linear drift of 10 % over the bench. Repeat with: python
-benchmarks/coverage.py
+In: nothing. Out: a table per statistic on stdout and `benchmarks/results/coverage.json`. Each figure is the share of
+simulated benches (8 to 20 launches) whose interval held the true median, mean or cv; the mean width stands beside it.
+Distributions: normal with 2 % noise, lognormal (σ 0.5), two modes (70 % at 100, 30 % at 80: a device that throttles
+now and then), and a linear drift of 10 % over the bench. Repeat with: python benchmarks/coverage.py
 """
 
 from __future__ import annotations
