@@ -106,10 +106,12 @@ def in_order(found: Iterable[Diagnostic]) -> Diagnostics:
 
 def suggest(word: str, known: Iterable[str], limit: int = 2) -> tuple[str, ...]:
     """Up to `limit` known names that are close to `word`, nearest first; none if nothing is close."""
-    from difflib import get_close_matches
+    from difflib import SequenceMatcher, get_close_matches
 
     names = sorted(set(known))
     folded = {n.lower(): n for n in reversed(names)}
     exact = [folded[word.lower()]] if word.lower() in folded else []
-    near = get_close_matches(word, names, n=limit, cutoff=0.72)
-    return tuple(dict.fromkeys([*exact, *near]))[:limit]
+    swapped = [n for n in names if len(n) > 2 and sorted(n) == sorted(word)]  # `tyni`
+    near = [(SequenceMatcher(None, word, n).ratio(), n) for n in get_close_matches(word, names, n=limit, cutoff=0.72)]
+    close = [n for ratio, n in near if ratio > near[0][0] - 0.1]  # one that is far nearer is meant alone
+    return tuple(dict.fromkeys([*exact, *swapped, *close]))[:limit]

@@ -66,7 +66,7 @@ class Claims:
                 assert isinstance(bare.term, ir.Const)  # noqa: S101 - tested above
                 self.ev.tell(messages.needs_unit(bare.span, bare.term.value, DIMENSIONS[other.base]))
             else:
-                self.ev.tell(messages.claim_units(expr, left.spoken, right.spoken))
+                self.ev.tell(messages.claim_units(expr, left.spoken, right.spoken, DIMENSIONS.get(left.base)))
             return None
         op = cast(Literal["<", "<=", ">", ">=", "==", "!="], expr.op)
         return ir.Comparison(op=op, left=left.term, right=right.term)
@@ -134,7 +134,7 @@ class Claims:
             self.ev.tell(messages.unmeasured(name, self.measured))
             return None
         if function in _FEW and not info.series and self.repeat < _FEW[function]:
-            self.ev.tell(messages.few_values(span, function, self.repeat))
+            self.ev.tell(messages.few_values(span, function, self.repeat, _FEW[function]))
         base = "1" if function == "cv" else info.base
         return Typed(ir.Aggregate(function=function, metric=name.text, replace=replace), base, span)
 

@@ -166,7 +166,7 @@ class Evaluator:
             return self.tell(messages.unknown_word(expr.span, expr.text, want, words, list(env.names())))
         if want is None and expr.text in self._all_words():
             return Word(expr.text)
-        return self.tell(messages.unknown_name(expr.span, expr.text, [*env.names(), *self.functions]))
+        return self.tell(messages.unknown_name(expr.span, expr.text, [*env.names(), *self.functions], want))
 
     def words(self, want: Attribute | None) -> tuple[str, ...]:
         """The words that an attribute accepts."""

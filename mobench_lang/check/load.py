@@ -265,10 +265,8 @@ def _collect_block(module: Module, block: ast.Block) -> None:
             return
         module.bench = block
     elif kind not in DECLARED:
-        inside = "at the top of a file"
-        if kind in (*PROTOCOL_BLOCKS, "matrix", "zip"):
-            inside += "; it stands inside a bench"
-        tell(messages.unknown_block(block.kind, ("bench", *DECLARED), inside))
+        belongs = "move it into the bench" if kind in (*PROTOCOL_BLOCKS, "matrix", "zip") else ""
+        tell(messages.unknown_block(block.kind, ("bench", *DECLARED), "at the top of a file", belongs))
     elif block.name is not None:  # the parser has told of one without
         _enter(module, block.name, Entry(block.name.span, block))
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from mobench_lang.check import units
+from mobench_lang.check.library import declared
 from mobench_lang.check.units import Dimension, Qty
 from mobench_lang.check.values import Ent, Val, Word, kind_of, text
 from mobench_lang.diagnostics import Diagnostic, Edit, Fix, Label, suggest
@@ -87,12 +88,24 @@ def not_exported(name: ast.Name, module: str, known: Sequence[str]) -> Diagnosti
 
 def too_many_files(span: Span, limit: int) -> Diagnostic:
     """E0205."""
-    return Diagnostic("E0205", f"a spec may be made of at most {limit} files", span, "one too many")
+    return Diagnostic(
+        "E0205",
+        f"a spec may be made of at most {limit} files",
+        span,
+        "one too many",
+        helps=("put declarations that belong together into one file",),
+    )
 
 
 def unreadable_import(span: Span, shown: str, why: str) -> Diagnostic:
     """E0206."""
-    return Diagnostic("E0206", f"`{shown}` cannot be read: {why}", span)
+    return Diagnostic(
+        "E0206",
+        f"`{shown}` cannot be read: {why}",
+        span,
+        label="cannot be read",
+        helps=("is it a text file that you may read?",),
+    )
 
 
 def import_of_bench(name: ast.Name, module: str) -> Diagnostic:
@@ -107,15 +120,26 @@ def import_of_bench(name: ast.Name, module: str) -> Diagnostic:
 
 def use_is_not_plain(span: Span) -> Diagnostic:
     """E0208."""
-    return Diagnostic("E0208", "the path of a `use` is a plain string", span, "has `${…}` in it")
+    return Diagnostic(
+        "E0208", "the path of a `use` is a plain string", span, "has `${…}` in it", helps=("write the path out",)
+    )
 
 
 # ---------------------------------------------------------------- 030x names
 
 
-def unknown_name(span: Span, name: str, known: Iterable[str]) -> Diagnostic:
+def unknown_name(span: Span, name: str, known: Iterable[str], want: Attribute | None) -> Diagnostic:
     """E0301."""
     helps, fixes = _near(name, known, span)
+    shelf = declared().get(name)
+    if shelf is not None:
+        helps = (f'the library has one: write `use "{shelf}" {{ {name} }}` below the first line',)
+        fixes = ()
+    elif want is not None and want.type == "string":
+        helps = (*helps, f'a text stands in quotes: "{name}"')
+        fixes = (*fixes, Fix(f'write `"{name}"`', (Edit(span, f'"{name}"'),)))
+    elif not helps:
+        helps = ("declare it, or import it with `use`; a text stands in quotes",)
     return Diagnostic(
         UNKNOWN_NAME,
         f"nothing is called `{name}` here",
@@ -203,7 +227,7 @@ def needs_unit(span: Span, value: Decimal, dimension: Dimension) -> Diagnostic:
         f"expected {dimension.spoken}, found a bare number",
         span,
         "needs a unit",
-        helps=(f"write {', '.join(f'`{s}`' for s in shown)} …          (accepted: {accepted})",),
+        helps=(f"units of {dimension.spoken}: {accepted}",),
         facts=(("expected", dimension.name), ("value", units.number(value))),
         fixes=tuple(Fix(f"write `{s}`", (Edit(span, s),)) for s in shown),
     )
@@ -239,19 +263,31 @@ def wrong_type(span: Span, key: str, want: Attribute, value: Val, words: Sequenc
         "record": "a record",
     }.get(kind) or (("a list of " + kind.removeprefix("list of ") + "s") if kind.startswith("list of ") else _an(kind))
     helps: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
     if kind == "string" and isinstance(value, Word):
-        helps = (f'write "{value.text}"',)
+        fixes = (Fix(f'write `"{value.text}"`', (Edit(span, f'"{value.text}"'),), safe=True),)
     if kind in ("enum", "bool") and isinstance(value, str):
         helps = ("words stand without quotes",)
+        fixes = (Fix(f"write `{value}`", (Edit(span, value),), safe=True),) if value in words else ()
     if kind.startswith("list of ") and not isinstance(value, Ent):
         helps = (f"write [{text(value)}]",)
+    if kind in ("int", "number") and isinstance(value, str):
+        helps = ("numbers stand without quotes",)
     if isinstance(value, Ent) and kind != value.kind:
         helps = (f"`{value.name}` is {_an(value.kind)}",)
+    if not helps and not fixes:
+        helps = (f"write {spoken}",)
     found = (
         f"`{text(value)}`" if isinstance(value, int | str | Decimal) and not isinstance(value, bool) else kind_of(value)
     )
     return Diagnostic(
-        "E0314", f"`{key}` is {spoken}, found {found}", span, "wrong type", helps=helps, facts=(("expected", kind),)
+        "E0314",
+        f"`{key}` is {spoken}, found {found}",
+        span,
+        "wrong type",
+        helps=helps,
+        facts=(("expected", kind),),
+        fixes=fixes,
     )
 
 
@@ -265,12 +301,20 @@ def out_of_range(span: Span, key: str, value: int, want: Attribute) -> Diagnosti
         if low is not None
         else f"at most {high}"
     )
-    return Diagnostic("E0315", f"`{key}` is {allowed}, found {value}", span, "out of range")
+    return Diagnostic(
+        "E0315", f"`{key}` is {allowed}, found {value}", span, "out of range", helps=("choose a number within",)
+    )
 
 
 def negative(span: Span, key: str, value: Qty) -> Diagnostic:
     """E0316."""
-    return Diagnostic("E0316", f"`{key}` cannot be negative", span, units.show(value))
+    return Diagnostic(
+        "E0316",
+        f"`{key}` cannot be negative",
+        span,
+        units.show(value),
+        helps=("durations, sizes and the like start at 0",),
+    )
 
 
 def bad_operands(span: Span, op: str, left: str, right: str) -> Diagnostic:
@@ -287,7 +331,13 @@ def bad_operands(span: Span, op: str, left: str, right: str) -> Diagnostic:
 
 def bad_operand(span: Span, op: str, found: str) -> Diagnostic:
     """E0318."""
-    return Diagnostic("E0318", f"`{op}` needs a number, found {found}", span)
+    return Diagnostic(
+        "E0318",
+        f"`{op}` needs a number, found {found}",
+        span,
+        label="no number",
+        helps=("a number stands without quotes",),
+    )
 
 
 def not_comparable(expr: ast.Binary, left: str, right: str) -> Diagnostic:
@@ -331,12 +381,24 @@ def not_a_list(span: Span, found: str) -> Diagnostic:
 
 def not_printable(span: Span, found: str) -> Diagnostic:
     """E0322."""
-    return Diagnostic("E0322", f"{found} cannot stand inside a string", span)
+    return Diagnostic(
+        "E0322",
+        f"{found} cannot stand inside a string",
+        span,
+        label="no single text",
+        helps=("name one of its elements or fields",),
+    )
 
 
 def no_members(span: Span, found: str) -> Diagnostic:
     """E0323."""
-    return Diagnostic("E0323", f"{found} has no parts", span)
+    return Diagnostic(
+        "E0323",
+        f"{found} has no parts",
+        span,
+        label="no parts",
+        helps=("a dot reads an attribute of a declared thing or a field of a record",),
+    )
 
 
 def no_field(name: ast.Name, owner: str, known: Sequence[str]) -> Diagnostic:
@@ -354,18 +416,34 @@ def no_field(name: ast.Name, owner: str, known: Sequence[str]) -> Diagnostic:
 
 def bad_index(span: Span, found: str) -> Diagnostic:
     """E0325."""
-    return Diagnostic("E0325", f"an index is a whole number, found {found}", span)
+    return Diagnostic(
+        "E0325",
+        f"an index is a whole number, found {found}",
+        span,
+        label="not a whole number",
+        helps=("elements are counted from 0: `[0]` is the first",),
+    )
 
 
 def index_out_of_range(span: Span, index: int, length: int) -> Diagnostic:
     """E0326."""
-    return Diagnostic("E0326", f"the list has {length} elements, numbered from 0; there is no {index}", span)
+    return Diagnostic(
+        "E0326",
+        f"the list has {length} elements, numbered from 0; there is no {index}",
+        span,
+        label="out of range",
+        helps=("choose an index below the length",),
+    )
 
 
 def bad_range(span: Span, left: str, right: str) -> Diagnostic:
     """E0327."""
     return Diagnostic(
-        "E0327", f"a range goes between two whole numbers or two quantities of one kind, found {left} and {right}", span
+        "E0327",
+        f"a range goes between two whole numbers or two quantities of one kind, found {left} and {right}",
+        span,
+        label="does not fit",
+        helps=("write `1..8`, `0..512:64`, `1..64:2x`, or quantities with a step: `1s..5s:1s`",),
     )
 
 
@@ -383,7 +461,13 @@ def empty_range(expr: ast.Range, start: str, stop: str) -> Diagnostic:
 
 def bad_step(span: Span) -> Diagnostic:
     """E0329."""
-    return Diagnostic("E0329", "the step of a range is a whole number above 0", span)
+    return Diagnostic(
+        "E0329",
+        "the step of a range is a whole number above 0",
+        span,
+        label="not a step",
+        helps=("such as `0..512:64`",),
+    )
 
 
 def range_needs_step(expr: ast.Range, start: str) -> Diagnostic:
@@ -406,7 +490,7 @@ def bad_factor(span: Span) -> Diagnostic:
 
 def division_by_zero(span: Span) -> Diagnostic:
     """E0332."""
-    return Diagnostic("E0332", "this divides by zero", span)
+    return Diagnostic("E0332", "this divides by zero", span, label="0 below", helps=("check the divisor",))
 
 
 def too_large(span: Span) -> Diagnostic:
@@ -465,7 +549,9 @@ def no_method(name: ast.Name, owner: str) -> Diagnostic:
 
 def too_many_arguments(span: Span, function: str, order: Sequence[str]) -> Diagnostic:
     """E0344."""
-    return Diagnostic("E0344", f"`{function}` takes {_listing(order)} and no more", span, "one too many")
+    return Diagnostic(
+        "E0344", f"`{function}` takes {_listing(order)} and no more", span, "one too many", helps=("remove it",)
+    )
 
 
 def unknown_argument(name: ast.Name, function: str, order: Sequence[str]) -> Diagnostic:
@@ -495,7 +581,9 @@ def bad_repo(span: Span, repo: str) -> Diagnostic:
 
 def bad_path(span: Span) -> Diagnostic:
     """E0348."""
-    return Diagnostic("E0348", "this is not a path", span)
+    return Diagnostic(
+        "E0348", "this is not a path", span, label="no path", helps=("write the path of a file, relative to this one",)
+    )
 
 
 def absolute_path(span: Span, file: str) -> Diagnostic:
@@ -512,7 +600,13 @@ def absolute_path(span: Span, file: str) -> Diagnostic:
 
 def not_bundled(span: Span, name: str) -> Diagnostic:
     """E0350."""
-    return Diagnostic("E0350", f"nothing named `{name}` is shipped with mobench", span)
+    return Diagnostic(
+        "E0350",
+        f"nothing named `{name}` is shipped with mobench",
+        span,
+        label="not shipped",
+        helps=('`std/tiny/tiny-f16.gguf` is; a file of your own is `path("…")`',),
+    )
 
 
 def missing_file(span: Span, file: str) -> Diagnostic:
@@ -528,27 +622,54 @@ def missing_file(span: Span, file: str) -> Diagnostic:
 
 def bad_jsonl(span: Span, file: str, line: int, why: str) -> Diagnostic:
     """E0352."""
-    return Diagnostic("E0352", f"line {line} of `{file}` is not a JSON object: {why}", span, facts=(("line", line),))
+    return Diagnostic(
+        "E0352",
+        f"line {line} of `{file}` is not a JSON object: {why}",
+        span,
+        facts=(("line", line),),
+        label="read here",
+        helps=('write one JSON object a line, such as {"id": "a", "turns": ["Hello."]}',),
+    )
 
 
 def empty_list(span: Span, name: str) -> Diagnostic:
     """E0353."""
-    return Diagnostic("E0353", f"`{name}` of an empty list", span)
+    return Diagnostic(
+        "E0353", f"`{name}` of an empty list", span, label="empty", helps=("give it at least one element",)
+    )
 
 
 def not_summable(span: Span, name: str) -> Diagnostic:
     """E0354."""
-    return Diagnostic("E0354", f"`{name}` needs numbers, or quantities of one kind", span)
+    return Diagnostic(
+        "E0354",
+        f"`{name}` needs numbers, or quantities of one kind",
+        span,
+        label="mixed",
+        helps=("give all elements one unit",),
+    )
 
 
 def cannot_refine(span: Span, found: str) -> Diagnostic:
     """E0355."""
-    return Diagnostic("E0355", f"braces set attributes of a declared thing, found {found}", span)
+    return Diagnostic(
+        "E0355",
+        f"braces set attributes of a declared thing, found {found}",
+        span,
+        label="no attributes",
+        helps=("such as `llama_cpp { threads = 4 }`",),
+    )
 
 
 def not_representable(span: Span) -> Diagnostic:
     """E0356."""
-    return Diagnostic("E0356", "a record cannot be the value of an axis", span)
+    return Diagnostic(
+        "E0356",
+        "a record cannot be the value of an axis",
+        span,
+        label="a record",
+        helps=("open the axis over one of its fields: `[row.n for row in rows]`",),
+    )
 
 
 # ---------------------------------------------------------------- 04xx attributes and declarations
@@ -595,7 +716,11 @@ def not_in_this_block(stmt: ast.Node) -> Diagnostic:
         else f"`{stmt.span.text.split()[0] if stmt.span.text else kind}`"
     )
     return Diagnostic(
-        "E0404", f"{what} has no place in this block", stmt.span if not isinstance(stmt, ast.Block) else stmt.head
+        "E0404",
+        f"{what} has no place in this block",
+        stmt.span if not isinstance(stmt, ast.Block) else stmt.head,
+        label="not here",
+        helps=("move it to where it belongs",),
     )
 
 
@@ -609,14 +734,14 @@ def optional_not_here(name: ast.Name) -> Diagnostic:
     )
 
 
-def unknown_block(kind: ast.Name, known: Sequence[str], inside: str) -> Diagnostic:
+def unknown_block(kind: ast.Name, known: Sequence[str], inside: str, belongs: str = "") -> Diagnostic:
     """E0406."""
-    helps, fixes = _near(kind.text, known, kind.span)
+    helps, fixes = ((belongs,), ()) if belongs else _near(kind.text, known, kind.span)
     return Diagnostic(
         "E0406",
         f"there is no block `{kind.text}` {inside}",
         kind.span,
-        "unknown block",
+        "unknown block" if not belongs else "not here",
         helps=helps or (f"there are {_listing(known)}",),
         fixes=fixes,
     )
@@ -624,7 +749,13 @@ def unknown_block(kind: ast.Name, known: Sequence[str], inside: str) -> Diagnost
 
 def wrong_parent(span: Span, kind: str, value: Val) -> Diagnostic:
     """E0407."""
-    return Diagnostic("E0407", f"{_an(kind)} extends {_an(kind)}, found {kind_of(value)}", span)
+    return Diagnostic(
+        "E0407",
+        f"{_an(kind)} extends {_an(kind)}, found {kind_of(value)}",
+        span,
+        label="another kind",
+        helps=("name a declaration of the same kind",),
+    )
 
 
 def engine_without_parent(name: ast.Name, engines: Sequence[str]) -> Diagnostic:
@@ -647,7 +778,7 @@ def target_is_fixed(name: ast.Name, device: str) -> Diagnostic:
 
 def reserved(span: Span, what: str, why: str) -> Diagnostic:
     """E0410."""
-    return Diagnostic("E0410", f"{what} cannot be used yet: {why}", span, "reserved")
+    return Diagnostic("E0410", f"{what} cannot be used yet: {why}", span, "reserved", helps=("remove it for now",))
 
 
 def missing_roles(block: ast.Block, roles: Sequence[str]) -> Diagnostic:
@@ -730,7 +861,13 @@ def duplicate_axis(name: ast.Name, first: Span) -> Diagnostic:
 
 def empty_axis(span: Span, name: str) -> Diagnostic:
     """E0502."""
-    return Diagnostic("E0502", f"the axis `{name}` has no values", span, "empty")
+    return Diagnostic(
+        "E0502",
+        f"the axis `{name}` has no values",
+        span,
+        "empty",
+        helps=("give it at least one value, or remove the axis",),
+    )
 
 
 def duplicate_value(span: Span, name: str, value: str) -> Diagnostic:
@@ -832,7 +969,13 @@ def too_many_cells(span: Span, count: int, limit: int) -> Diagnostic:
 def zip_lengths(span: Span, lengths: Sequence[tuple[str, int]]) -> Diagnostic:
     """E0512."""
     shown = ", ".join(f"`{n}` has {c}" for n, c in lengths)
-    return Diagnostic("E0512", f"axes in `zip` walk in step and need equally many values: {shown}", span)
+    return Diagnostic(
+        "E0512",
+        f"axes in `zip` walk in step and need equally many values: {shown}",
+        span,
+        label="not in step",
+        helps=("give them equally many values",),
+    )
 
 
 def include_unknown_axis(name: ast.Name, axes: Sequence[str]) -> Diagnostic:
@@ -851,7 +994,13 @@ def include_unknown_axis(name: ast.Name, axes: Sequence[str]) -> Diagnostic:
 def duplicate_cells(span: Span, count: int) -> Diagnostic:
     """W0514."""
     cells = "cell is" if count == 1 else "cells are"
-    return Diagnostic("W0514", f"{count} included {cells} in the matrix already, and measured once", span)
+    return Diagnostic(
+        "W0514",
+        f"{count} included {cells} in the matrix already, and measured once",
+        span,
+        label="there already",
+        helps=("remove the `include`, or name other values",),
+    )
 
 
 def two_declarations(span: Span, kind: str, name: str, first: Span | None, second: Span | None) -> Diagnostic:
@@ -881,36 +1030,55 @@ def axis_not_list(span: Span, name: str, found: str) -> Diagnostic:
 
 def assignment_in_matrix(attr: ast.Attr) -> Diagnostic:
     """E0517."""
-    key = attr.name.text
+    key, value = attr.name.text, attr.value
+    listed = isinstance(value, ast.ListOf | ast.Comprehension | ast.Range)
+    shown = value.span.text if listed else f"[{value.span.text}]"
+    fix = f"{key} in {shown}"
     return Diagnostic(
         "E0517",
         "inside `matrix`, an axis is opened with `in`",
         attr.span,
-        helps=(f"write `{key} in [{attr.value.span.text}]`, or move `{key} = …` out of the matrix",),
+        "opened with `=`",
+        helps=() if listed else (f"or move `{key} = …` out of the matrix",),
+        fixes=(Fix(f"write `{fix}`" if len(fix) < 80 else "write `in`", (Edit(attr.span, fix),)),),
     )
 
 
 def axis_outside_matrix(axis: ast.Axis) -> Diagnostic:
     """E0518."""
+    key, short = axis.name.text, len(axis.span.text) < 60
     return Diagnostic(
         "E0518",
         "an axis is opened inside `matrix { … }`",
         axis.span,
-        helps=(f"outside it, `{axis.name.text} = value` is an axis of one",),
+        "outside of it",
+        helps=(
+            f"write `matrix {{ {axis.span.text} }}`" if short else "move it into `matrix { … }`",
+            f"for one value, `{key} = value` stands outside of it",
+        ),
     )
 
 
 def sample_too_large(span: Span, size: int, cells: int) -> Diagnostic:
     """W0520."""
     return Diagnostic(
-        "W0520", f"the sample of {size} is not smaller than the {cells} cells there are", span, "no effect"
+        "W0520",
+        f"the sample of {size} is not smaller than the {cells} cells there are",
+        span,
+        "no effect",
+        helps=("remove it, or take a smaller sample",),
     )
 
 
 def two_designs(span: Span, first: Span) -> Diagnostic:
     """E0521."""
     return Diagnostic(
-        "E0521", "a matrix takes one designed fraction", span, "a second one", (Label(first, "the first one"),)
+        "E0521",
+        "a matrix takes one designed fraction",
+        span,
+        "a second one",
+        (Label(first, "the first one"),),
+        helps=("keep one of them",),
     )
 
 
@@ -922,6 +1090,7 @@ def overlapping_axis(name: ast.Name, axis: Span | None) -> Diagnostic:
         name.span,
         "hides it",
         (Label(axis, "declared here"),) if axis else (),
+        helps=("choose another name for one of the two",),
     )
 
 
@@ -993,7 +1162,7 @@ def ram_too_small(  # noqa: PLR0917 - the facts of one sentence
         f"`{model}`{f' in {quant}' if quant else ''} takes {size}; `{device}` has {ram} of RAM",
         span,
         "does not fit",
-        helps=('`exclude where model.size(quant) > device.ram * 60%  because "would not load"`',),
+        helps=('leave it out: `exclude where model.size(quant) > device.ram * 60%  because "would not load"`',),
     )
 
 
@@ -1001,7 +1170,12 @@ def airplane_conflict(span: Span, conflict: Conflict, device: str, where: Span |
     """E0607."""
     labels = (Label(where, "reached this way"),) if where else ()
     return Diagnostic(
-        "E0607", f"`{conflict.condition} = {conflict.value}` cuts off `{device}`", span, conflict.message, labels
+        "E0607",
+        f"`{conflict.condition} = {conflict.value}` cuts off `{device}`",
+        span,
+        conflict.message,
+        labels,
+        (f"reach it another way, such as by cable, or remove `{conflict.condition}`",),
     )
 
 
@@ -1106,15 +1280,21 @@ def needs_aggregate(name: ast.Name) -> Diagnostic:
         f"`{name.text}` has many values; a claim is about one number",
         name.span,
         "of which launch?",
-        helps=(f"write `{fix}`, or mean, min, max, p50, p95, p99, cv",),
+        helps=("aggregates: median, mean, min, max, p50, p95, p99, cv",),
         fixes=(Fix(f"write `{fix}`", (Edit(name.span, fix),)),),
     )
 
 
-def claim_units(expr: ast.Binary, left: str, right: str) -> Diagnostic:
+def claim_units(expr: ast.Binary, left: str, right: str, want: Dimension | None) -> Diagnostic:
     """E0704."""
+    helps = (f"units of {want.spoken}: {' '.join(u for u, _ in want.units)}",) if want else ()
     return Diagnostic(
-        "E0704", f"{left} cannot be compared with {right}", expr.right.span, right, (Label(expr.left.span, left),)
+        "E0704",
+        f"{left} cannot be compared with {right}",
+        expr.right.span,
+        right,
+        (Label(expr.left.span, left),),
+        helps or ("compare it with a number of its own kind",),
     )
 
 
@@ -1155,14 +1335,14 @@ def per_not_axis(name: ast.Name, axes: Sequence[str]) -> Diagnostic:
     )
 
 
-def few_values(span: Span, function: str, count: int) -> Diagnostic:
+def few_values(span: Span, function: str, count: int, least: int) -> Diagnostic:
     """W0709."""
     return Diagnostic(
         "W0709",
         f"`{function}` over {count} values is little more than their maximum",
         span,
         "few values",
-        helps=("raise `repeat` to 20 or more",),
+        helps=(f"raise `repeat` to {least} or more, or claim something about `median` or `max`",),
     )
 
 
@@ -1178,22 +1358,43 @@ def bad_baseline(span: Span, why: str) -> Diagnostic:
 
 def repeated_metric(name: ast.Name, first: Span) -> Diagnostic:
     """E0711."""
-    return Diagnostic("E0711", f"`{name.text}` is measured twice", name.span, "again", (Label(first, "first here"),))
+    return Diagnostic(
+        "E0711",
+        f"`{name.text}` is measured twice",
+        name.span,
+        "again",
+        (Label(first, "first here"),),
+        helps=("keep one of them",),
+    )
 
 
 def claim_arithmetic(span: Span, op: str, left: str, right: str) -> Diagnostic:
     """E0712."""
-    return Diagnostic("E0712", f"`{op}` does not go between {left} and {right} in a claim", span)
+    return Diagnostic(
+        "E0712",
+        f"`{op}` does not go between {left} and {right} in a claim",
+        span,
+        label="does not fit",
+        helps=("keep one unit on both sides of `+` and `-`",),
+    )
 
 
 def where_matches_nothing(span: Span) -> Diagnostic:
     """W0714."""
-    return Diagnostic("W0714", "no cell is meant by this `where`", span, "never true")
+    return Diagnostic(
+        "W0714",
+        "no cell is meant by this `where`",
+        span,
+        "never true",
+        helps=("remove it, or check the names and numbers in it",),
+    )
 
 
 def repeated_per(name: ast.Name) -> Diagnostic:
     """E0715."""
-    return Diagnostic("E0715", f"`{name.text}` stands twice in `per`", name.span)
+    return Diagnostic(
+        "E0715", f"`{name.text}` stands twice in `per`", name.span, label="again", helps=("keep one of them",)
+    )
 
 
 # ---------------------------------------------------------------- 08xx protocol
@@ -1206,7 +1407,7 @@ def timeout_too_short(span: Span, timeout: str, need: str, workload: str) -> Dia
         f"the time-out of {timeout} is shorter than the pauses and durations of `{workload}` ({need})",
         span,
         "cannot be met",
-        helps=(f"one launch takes more than {need}: warm-up passes and the measured one",),
+        helps=(f"raise it well above {need}: a launch makes its warm-up passes and the measured one",),
     )
 
 

@@ -110,4 +110,6 @@ def examples(dimension: Dimension, value: Decimal) -> tuple[str, ...]:
     """Two ways to write a bare number with a unit of the dimension: what the author most likely meant first."""
     likely = {"ns": ("s", "min"), "B": ("GiB", "MiB"), "Hz": ("Hz", "MHz"), "µJ": ("J", "mWh"), "µW": ("W", "mW")}
     units = likely.get(dimension.base) or tuple(u for u, _ in dimension.units)[:2]
+    if dimension is DURATION and value >= 100:
+        units = ("ms", "s")  # hundreds are meant as milliseconds more often than as minutes
     return tuple(number(value) + u for u in units)
