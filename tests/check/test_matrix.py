@@ -86,7 +86,7 @@ def test_faults_of_a_matrix(body: str, code: str, at: str | None) -> None:
 
 
 def test_an_axis_outside_of_the_matrix_is_told_where_to_go() -> None:
-    assert "outside it" in rejects(bench("quant in [F16]"), "E0518").helps[0]
+    assert "matrix { quant in [F16] }" in rejects(bench("quant in [F16]"), "E0518").helps[0]
 
 
 def test_what_an_axis_may_not_set_twice() -> None:

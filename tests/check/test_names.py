@@ -19,7 +19,18 @@ def test_a_bench_has_lets_of_its_own() -> None:
 def test_an_unknown_name_offers_the_nearest() -> None:
     found = rejects(bench("engine = llama_cp", without="engine"), "E0301", at="llama_cp")
     assert found.helps == ("did you mean `llama_cpp`?",) and found.fixes[0].safe
-    assert rejects(bench("engine = zebra", without="engine"), "E0301", at="zebra").helps == ()
+    assert not rejects(bench("engine = zebra", without="engine"), "E0301", at="zebra").fixes
+    assert "llama_cpp" in rejects(bench("engine = llama_pcp", without="engine"), "E0301").helps[0]
+
+
+def test_a_name_of_the_library_says_what_to_import() -> None:
+    found = rejects(bench("model = tiny", without="model"), "E0301", at="tiny")
+    assert 'use "std/models" { tiny }' in found.helps[0]
+
+
+def test_a_text_without_quotes() -> None:
+    found = rejects("device d { target = jetson, host = orin }", "E0301", at="orin")
+    assert found.fixes[-1].edits[0].text == '"orin"'
 
 
 def test_what_follows_from_an_unknown_name_is_silent() -> None:

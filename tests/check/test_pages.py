@@ -59,6 +59,7 @@ def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
         shown.add(words[0])
         if words[0] == "wrong":
             assert {d.code for d in found} == {code}, content
+            assert all(d.helps or d.fixes for d in found), "it does not say what to change"
         else:
             assert not found, content
     assert shown == {"wrong", "right"} or code in ELSEWHERE

@@ -68,7 +68,7 @@ def test_what_does_not_fit_is_an_error(written: str, code: str) -> None:
 )
 def test_a_bare_number_for_a_quantity_shows_the_fix(text: str, at: str) -> None:
     found = rejects(bench(text), "E0312", at=at)
-    assert found.fixes and "accepted" in found.helps[0]
+    assert found.fixes and "units of" in found.helps[0]
 
 
 def test_a_quantity_of_another_dimension() -> None:
