@@ -30,7 +30,7 @@ def command(before: str, after: str, as_json: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="mobench-diff-") as scratch:
         one, two = _build(before, Path(scratch) / "before"), _build(after, Path(scratch) / "after")
         try:
-            found = difference(one.plan, one.ids(), two.plan, two.ids())
+            found = difference(one.plan, one.ids, two.plan, two.ids)
         finally:
             one.close()
             two.close()

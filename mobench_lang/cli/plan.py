@@ -42,7 +42,7 @@ def command(what: str | None, as_json: bool) -> None:
         except BuildError as error:
             raise Failure(str(error)) from error
         try:
-            shares = estimate(build.plan, (build.cell(i)[1] for i in range(len(build))))
+            shares = estimate(build.plan, (build.vector(i) for i in range(len(build))))
         finally:
             build.close()
     if as_json:

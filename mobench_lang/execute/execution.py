@@ -133,7 +133,7 @@ class Execution:
         missing = []
         for name, refusal in self.fleet.refused.items():
             todo = work(self.build, self.chosen[name], history, retry_failed=self.options.retry_failed)
-            missing += [(name, self.build.cell(slot.cell)[0], slot.rep, refusal) for slot in todo.slots]
+            missing += [(name, self.build.ids[slot.cell], slot.rep, refusal) for slot in todo.slots]
         return missing
 
     async def _obtain(self, history: History) -> dict[str, str]:
@@ -143,7 +143,7 @@ class Execution:
             for slot in todo.slots:
                 if self.stop.is_set():
                     return digests
-                cell = resolve(self.build.plan, self.build.cell(slot.cell)[1])
+                cell = resolve(self.build.plan, self.build.vector(slot.cell))
                 engine = self.engines[cell.engine.pack, lane[0].session.platform]
                 if isinstance(engine, Refusal):
                     continue

@@ -1,7 +1,8 @@
 """A build folder, read and verified.
 
-In: the folder that `compile` wrote. Out: the plan and its cells, streamed from the file: per cell only its offset is
-held. Guarantee: what is returned is what was compiled: version, digest, number and hash of the cells, rendered files.
+In: the folder that `compile` wrote. Out: the plan and its cells; of each cell its id, its device and its place in the
+file are held (some 100 bytes), the rest is read when it is wanted, from the file that was verified. Guarantee: what is
+returned is what was compiled: version, digest, number and hash of the cells, rendered files.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import re
 from array import array
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +26,39 @@ from mobench_lang.plan.model import PLAN_VERSION, Plan
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z")
 
 
+@dataclass(slots=True)
+class _Cells:
+    """What is held of cells.jsonl: the open file, and per cell its id, the index of its device and where it begins."""
+
+    file: int
+    ids: list[str]
+    devices: array[int]
+    offsets: array[int]
+
+
 class Build:
     """A verified build folder. Cells are numbered from 0 in declared order; closed by `close`."""
 
-    def __init__(self, folder: Path, plan: Plan, offsets: array[int], devices: array[int]) -> None:
+    def __init__(self, folder: Path, plan: Plan, cells: _Cells) -> None:
         self.folder = folder
         self.plan = plan
-        self.device_index = devices
-        self._offsets = offsets
-        self._file = os.open(folder / "cells.jsonl", os.O_RDONLY | os.O_CLOEXEC)
+        self.ids = cells.ids
+        self.device_index = cells.devices
+        self._offsets = cells.offsets
+        self._file = cells.file
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self.ids)
 
     @property
     def size(self) -> int:
         """Bytes of cells.jsonl."""
         return self._offsets[-1]
 
-    def cell(self, number: int) -> tuple[str, tuple[int, ...]]:
-        """The id and the index vector of a cell."""
+    def vector(self, number: int) -> tuple[int, ...]:
+        """The index vector of a cell."""
         start, end = self._offsets[number], self._offsets[number + 1]
-        line = json.loads(os.pread(self._file, end - start, start))
-        return line["id"], tuple(line["v"])
-
-    def ids(self) -> Iterator[str]:
-        """The ids of all cells, in order."""
-        for number in range(len(self)):
-            yield self.cell(number)[0]
+        return tuple(json.loads(os.pread(self._file, end - start, start))["v"])
 
     def device_labels(self) -> tuple[str, ...]:
         """The names of the devices, as they stand in results."""
@@ -79,8 +85,8 @@ def load(folder: Path) -> Build:
     _files(folder, plan)
     for name in ("model", "engine", "device", "workload"):
         axis_index(plan, name)
-    offsets, devices = _cells(folder / "cells.jsonl", plan)
-    return Build(folder, placed(plan, folder), offsets, devices)
+    here = placed(plan, folder)
+    return Build(folder, here, _cells(folder / "cells.jsonl", plan))
 
 
 def _read(path: Path) -> bytes:
@@ -131,35 +137,51 @@ def _files(folder: Path, plan: Plan) -> None:
             raise BuildError(f"{path} was changed after it was compiled; compile the spec again")
 
 
-def _cells(path: Path, plan: Plan) -> tuple[array[int], array[int]]:
-    sizes = [len(axis.values) for axis in plan.axes]
-    device = axis_index(plan, "device")
-    offsets, devices = array("Q", [0]), array("L")
-    digest, seen = hashlib.sha256(), set[str]()
+def _cells(path: Path, plan: Plan) -> _Cells:
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                digest.update(line)
-                offsets.append(offsets[-1] + len(line))
-                devices.append(_check_cell(path, number, line, sizes, seen)[device])
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise BuildError(f"{path} is missing; compile the spec again") from None
     except OSError as error:
         raise BuildError(f"cannot read {path}: {error.strerror}") from error
-    if len(devices) != plan.cells or digest.hexdigest() != _strip(plan.cells_sha256):
+    try:
+        return _verified(path, descriptor, plan)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _verified(path: Path, descriptor: int, plan: Plan) -> _Cells:
+    sizes = [len(axis.values) for axis in plan.axes]
+    device = axis_index(plan, "device")
+    cells = _Cells(descriptor, [], array("L"), array("Q", [0]))
+    digest, seen = hashlib.sha256(), set[str]()
+    try:
+        with open(descriptor, "rb", closefd=False) as file:
+            for number, line in enumerate(file, 1):
+                digest.update(line)
+                name, vector = _check_cell(path, number, line, sizes)
+                if name in seen:
+                    raise BuildError(f"{path} has the cell {name} twice; compile the spec again")
+                seen.add(name)
+                cells.ids.append(name)
+                cells.devices.append(vector[device])
+                cells.offsets.append(cells.offsets[-1] + len(line))
+    except OSError as error:
+        raise BuildError(f"cannot read {path}: {error.strerror}") from error
+    if len(cells.ids) != plan.cells or digest.hexdigest() != _strip(plan.cells_sha256):
         raise BuildError(f"{path} is not the file that belongs to the plan beside it; compile the spec again")
-    return offsets, devices
+    return cells
 
 
-def _check_cell(path: Path, number: int, line: bytes, sizes: list[int], seen: set[str]) -> list[int]:
-    """The index vector of a line. Ids become folder names, so their characters are checked."""
+def _check_cell(path: Path, number: int, line: bytes, sizes: list[int]) -> tuple[str, list[int]]:
+    """Id and index vector of a line. Ids become folder names, so their characters are checked."""
     try:
         cell = json.loads(line)
         name, vector = cell["id"], cell["v"]
         good = (
             isinstance(name, str)
             and _ID.match(name) is not None
-            and name not in seen
             and len(vector) == len(sizes)
             and all(type(i) is int and 0 <= i < n for i, n in zip(vector, sizes, strict=True))
         )
@@ -167,8 +189,7 @@ def _check_cell(path: Path, number: int, line: bytes, sizes: list[int], seen: se
         good = False
     if not good:
         raise BuildError(f"{path} is damaged in line {number}; compile the spec again")
-    seen.add(name)
-    return list(vector)
+    return name, list(vector)
 
 
 def _strip(digest: str) -> str:

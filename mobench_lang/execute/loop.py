@@ -74,7 +74,7 @@ class DeviceLoop:
 
     async def _trial(self, device: Device, slot: Slot) -> None:
         """Measure one trial: its launch, and new ones where that may help."""
-        cell_id, vector = self.context.build.cell(slot.cell)
+        cell_id, vector = self.context.build.ids[slot.cell], self.context.build.vector(slot.cell)
         history = self.context.run.history
         prepared = await self._prepare(device, slot, cell_id, vector)
         if isinstance(prepared, Refusal):

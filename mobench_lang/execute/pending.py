@@ -39,7 +39,7 @@ def select(build: Build, only: Only | None) -> dict[str, list[int]]:
 
 
 def _wanted(build: Build, number: int, only: Only) -> bool:
-    _, vector = build.cell(number)
+    vector = build.vector(number)
     pairs = list(zip(build.plan.axes, vector, strict=True))
     values: dict[str, Value] = {axis.name: axis.values[i] for axis, i in pairs}
     cell = resolve(build.plan, vector)  # `engine.threads` means what the launch will be told
@@ -55,7 +55,7 @@ def work(build: Build, cells: list[int], history: History, *, retry_failed: bool
     done = total = 0
     for slot in schedule(build, cells, protocol):
         device = labels[build.device_index[slot.cell]]
-        cell, _ = build.cell(slot.cell)
+        cell = build.ids[slot.cell]
         total += slot.measured
         rest = slot
         if protocol.isolation == "cell" and (covered := history.covered(device, cell, good)):

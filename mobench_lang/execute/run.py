@@ -166,7 +166,7 @@ def _mismatch(known: Known, build: Build, header: Header) -> str | None:
 def _related(known: Known, build: Build) -> bool:
     if known.header["plan"] == build.plan.digest:
         return True
-    ids = set(build.ids())
+    ids = set(build.ids)
     if any(cell in ids for _, cell, _ in known.history.trials):
         return True
     path = known.folder / "plan" / "cells.jsonl"

@@ -50,7 +50,7 @@ def _block(build: Build, cells: Sequence[int], protocol: PlanProtocol, block: in
     if protocol.order is Order.INTERLEAVED:
         return cells
     prefix = f"{protocol.seed}:{block}:"
-    return sorted(cells, key=lambda cell: hashlib.sha256((prefix + build.cell(cell)[0]).encode()).digest())
+    return sorted(cells, key=lambda cell: hashlib.sha256((prefix + build.ids[cell]).encode()).digest())
 
 
 def token_seed(seed: int, cell_id: str) -> int:

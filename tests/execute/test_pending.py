@@ -34,7 +34,7 @@ def test_finished_and_pending_are_all_trials_once(
     with TemporaryDirectory() as name:
         workloads = tuple(plans.workload(f"w{number}", prompt=number) for number in range(cells))
         build = load(plans.build(Path(name) / "build", workloads=workloads, repeat=repeat, retries=1))
-    ids = list(build.ids())
+    ids = build.ids
     history = History()
     for cell, rep, (status, reason) in past:
         # Also trials that this plan does not have (any more).

@@ -17,7 +17,7 @@ def scheduled(folder: Path, cells: int, **run: object) -> list[tuple[Slot, str]]
     """The slots of a plan with a number of cells, and the id of each one's cell."""
     workloads = tuple(plans.workload(f"w{number}", prompt=number) for number in range(cells))
     build = load(plans.build(folder, workloads=workloads, **run))
-    found = [(slot, build.cell(slot.cell)[0]) for slot in schedule(build, range(cells), build.plan.protocol)]
+    found = [(slot, build.ids[slot.cell]) for slot in schedule(build, range(cells), build.plan.protocol)]
     build.close()
     return found
 
