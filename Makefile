@@ -11,7 +11,7 @@ BENCHES := startup language sampler
 CODE := mobench_lang targets specs tests benchmarks .ci
 PATHS = $(wildcard $(CODE))
 
-# One row per precision: medians over launches, and what became of the `expect`.
+# One row per precision of the newest run: medians over launches, and what became of the `expect`.
 define DEMO_TABLE
 SELECT r.quant,
        count(*) AS launches,
@@ -23,7 +23,8 @@ SELECT r.quant,
        any_value(v.status) AS verdict
 FROM results r
 LEFT JOIN verdict v ON v.run_id = r.run_id AND v.severity = 'expect' AND v.groups['quant'] = r.quant
-GROUP BY r.run_id, r.quant
+WHERE r.run_id = (SELECT run_id FROM run ORDER BY created_ns DESC LIMIT 1)
+GROUP BY r.quant
 ORDER BY r.quant
 endef
 export DEMO_TABLE
