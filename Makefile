@@ -56,6 +56,7 @@ lint: setup  ## ruff: rules and format
 
 types: setup  ## mypy --strict
 	$(BIN)/mypy
+	$(BIN)/mypy .ci/setup.py .ci/package.py tests/conftest.py tests/test_golden.py tests/architecture tests/plugin tests/project
 
 golden: setup  ## rewrite the golden files; review them with git diff
 	$(BIN)/pytest --update-golden
