@@ -26,18 +26,24 @@ def command(runs: tuple[str, ...], root: Path, db: Path, as_json: bool) -> None:
     """
     import json
 
+    from mobench_lang.collect.run import RunError
     from mobench_lang.judge.judge import judge
     from mobench_lang.store.database import run, writing
     from mobench_lang.store.load import load_parquet, load_run
 
     folders = _folders(runs, root)
     done: list[dict[str, object]] = []
+    broken: list[str] = []
     with store_errors(), writing(db) as connection:
         for folder in folders:
-            if (folder / "run.json").is_file():
-                loaded = [load_run(connection, folder).run_id]
-            else:
-                loaded = load_parquet(connection, folder)
+            try:
+                if (folder / "run.json").is_file():
+                    loaded = [load_run(connection, folder).run_id]
+                else:
+                    loaded = load_parquet(connection, folder)
+            except RunError as error:
+                broken.append(str(error))  # one bad folder must not keep the others out
+                continue
             for run_id in loaded:
                 judge(connection, run_id)
                 counts = dict(run(connection, _COUNTS, [run_id]))
@@ -46,6 +52,8 @@ def command(runs: tuple[str, ...], root: Path, db: Path, as_json: bool) -> None:
                     click.echo(f"{run_id}: {_words(counts)}")
     if as_json:
         click.echo(json.dumps(done, ensure_ascii=False, indent=1))
+    if broken:
+        raise Failure("\n".join(broken))
 
 
 _COUNTS = "SELECT status, count(*) FROM trial WHERE run_id = ? AND NOT warmup GROUP BY status"

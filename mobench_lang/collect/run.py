@@ -73,10 +73,12 @@ def cells(run: Run) -> tuple[list[str], list[list[int]]]:
 
 def former_cells(run: Run) -> dict[str, list[tuple[PlanAxis, int]]]:
     """Cells with launches that the plan no longer has, and their axes, from the plans that the run had before."""
+    if not (run.folder / "plans").is_dir():
+        return {}
     ids = set(cells(run)[0])
     gone = {str(r["cell"]) for r in run.journal if r.get("kind") in ("start", "end", "skip") and "cell" in r} - ids
     found: dict[str, list[tuple[PlanAxis, int]]] = {}
-    for folder in sorted((run.folder / "plans").glob("*")) if gone else []:
+    for folder in sorted((run.folder / "plans").glob("*")):
         try:
             plan = Plan.model_validate_json((folder / "plan.json").read_bytes())
         except (OSError, ValidationError):

@@ -275,6 +275,7 @@ FROM step{len(self.steps)}"""  # noqa: S608
             f"CASE WHEN g{number}.p IS NOT NULL THEN NULL {missing}"
             f"WHEN coalesce({tally}.good, 0) = 0 AND {tally}.why IS NULL THEN 'no trial {what}was made' "
             f"WHEN coalesce({tally}.good, 0) = 0 THEN 'no trial {what}is ok: ' || {tally}.why "
+            f"WHEN g{number}.n IS NOT NULL THEN 'too few values for a {aggregate.function}' "
             f"ELSE 'the trials {what}have no ' || {metric}::VARCHAR END AS r{number}"
         )
         return f"{values}, {reason}"
@@ -289,11 +290,12 @@ def _interval(function: str) -> tuple[str, str]:
         half = "coalesce(s.t, 1.96) * s.sd / sqrt(s.n)"
         low, high = f"s.mean - {half}", f"s.mean + {half}"
     elif function == "cv":
-        # Vangel's modified McKay interval; far from normal values have no upper end.
+        # Vangel's modified McKay interval; for a large cv it has no upper end.
         low, high = (
             f"s.p / sqrt(nullif(greatest((({u} + 2) / s.n - 1) * s.p ** 2 + {u} / (s.n - 1), 0), 0))"
-            for u in ("coalesce(s.chi_high, 1e9)", "s.chi_low")
+            for u in ("s.chi_high", "s.chi_low")
         )
+        high = f"coalesce({high}, 'Infinity'::DOUBLE)"
     else:
         low = high = "s.p"
     if function in _FEW:

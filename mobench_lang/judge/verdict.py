@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 Outcome = Literal["holds", "fails", "inconclusive"]
@@ -77,4 +78,6 @@ def _bare(value: float, unit: str) -> str:
 
 
 def _number(value: float) -> str:
+    if not isfinite(value):
+        return "∞" if value > 0 else "−∞"
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"

@@ -272,11 +272,10 @@ def _insert(connection: Connection, query: str, arrays: Mapping[str, Mapping[str
     """Run an INSERT that reads numpy columns under the names that it uses."""
     for name, columns in arrays.items():
         connection.register(name, dict(columns))
-    try:
-        run(connection, query)
-    finally:
-        for name in arrays:
-            connection.unregister(name)
+    run(connection, query)
+    # Not in a `finally`: in a transaction that failed, unregistering fails too and would hide why.
+    for name in arrays:
+        connection.unregister(name)
 
 
 def _insert_cells(connection: Connection, record: Run, table: dict[str, Any]) -> None:

@@ -77,6 +77,18 @@ def test_cv_is_a_point_marked_few(tmp_path: Path) -> None:
     assert verdict.lo == verdict.hi == verdict.value
 
 
+def test_a_cv_without_an_upper_end(tmp_path: Path) -> None:
+    wild, steady = one_cell(tmp_path, [*[10] * 7, 0.1], above(of("cv"), 9, "<", "1"), above(of("cv"), 0.5, ">", "1"))
+    assert (wild.status, wild.hi) == ("inconclusive", float("inf"))
+    assert "∞" in line(wild)[6]
+    assert steady.status == "holds"
+
+
+def test_a_cv_of_one_value(tmp_path: Path) -> None:
+    (verdict,) = one_cell(tmp_path, [10], above(of("cv"), 0.1, "<", "1"))
+    assert (verdict.status, verdict.reason) == ("inconclusive", "too few values for a cv")
+
+
 def test_one_value_holds_or_fails(tmp_path: Path) -> None:
     found = one_cell(tmp_path, [10], above(of("median"), 99), above(of("mean"), 101), above(of("median"), 100, "=="))
     assert [v.status for v in found] == ["holds", "fails", "holds"]

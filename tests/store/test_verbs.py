@@ -124,9 +124,11 @@ def test_a_store_that_fails_ends_with_four(work: Path) -> None:
 
 
 def test_a_broken_run_folder_is_a_usage_error(work: Path) -> None:
+    RunFolder(work / "runs", "run-b").launch()
     (work / "runs/run-a/plan/plan.json").write_text("{}")
     found = call(load.command)
     assert (found.exit_code, "not a plan of this version" in found.output) == (2, True)
+    assert "run-b: trials: 1 ok" in found.output, "the others are loaded all the same"
 
 
 def test_export_and_load_again(work: Path) -> None:
@@ -147,8 +149,8 @@ def test_status(work: Path) -> None:
 
 
 def test_the_prompt(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    said = iter(["SELECT quant", "FROM results ORDER BY ALL LIMIT 1;", "nonsense;", ".named", ".named runs", ".tables", ".x",
-                 "", "SELECT * FROM range(300);", ".quit"])  # fmt: skip
+    said = iter(["SELECT quant", "FROM results ORDER BY ALL LIMIT 1;", "nonsense;", ".named", ".named runs", ".tables",
+                 ".x", "", "SELECT * FROM range(300);", ".quit"])  # fmt: skip
     monkeypatch.setattr("builtins.input", lambda _: next(said))
     monkeypatch.setattr(sql, "_history", lambda: None)
     sql._prompt(Path("mobench.duckdb"), "csv")
