@@ -325,7 +325,7 @@ def _sources(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
     exec. A source is pinned if it names a revision, or if what its cells need is locked."""
     table = axes.tables["model"]
     needed: dict[int, set[int]] = {}
-    if ev.lock.hub and any(_floats(m) for m in table.values):
+    if any(_floats(m) for m in table.values):
         for reached, quant in _reached(axes, bench, "model", "quant"):
             needed.setdefault(reached, set()).add(quant)
     for number, (model, place) in enumerate(zip(table.values, table.places, strict=True)):
@@ -346,7 +346,7 @@ def _sources(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
                 ev.tell(messages.changed_model_file(place, file, _elsewhere(model, place)))
         if _floats(model):
             quants = [_quant_of(axes, q) for q in sorted(needed.get(number, ()))]
-            if not quants or any(locked_file(ev.lock, model, q) is None for q in quants):
+            if any(locked_file(ev.lock, model, q) is None for q in quants):
                 ev.tell(messages.unpinned(place, model.name, _elsewhere(model, place)))
 
 

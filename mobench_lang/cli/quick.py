@@ -34,12 +34,18 @@ FROM results WHERE run_id = ? GROUP BY workload ORDER BY workload DESC
 
 @click.command("quick")
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.gguf")
-@click.option("-p", "--prompt", type=click.IntRange(1), default=512, show_default=True, help="Prompt tokens of the prefill.")
+@click.option(
+    "-p", "--prompt", type=click.IntRange(1), default=512, show_default=True, help="Prompt tokens of the prefill."
+)
 @click.option("-n", "--output", type=click.IntRange(2), default=128, show_default=True, help="Tokens of the decode.")
 @click.option("-r", "--repeat", type=click.IntRange(1), default=5, show_default=True, help="Fresh launches of each.")
 @click.option("-t", "--threads", type=click.IntRange(1), help="Threads; without it the engine's default.")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs.")
-@click.option("--db", type=click.Path(path_type=Path), default=Path("mobench.duckdb"), show_default=True, help="Database.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
+)
+@click.option(
+    "--db", type=click.Path(path_type=Path), default=Path("mobench.duckdb"), show_default=True, help="Database."
+)
 @click.option("--spec", "only_spec", is_flag=True, help="Print the spec that would be run, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(  # noqa: PLR0917 - click passes options by name
@@ -68,10 +74,12 @@ def command(  # noqa: PLR0917 - click passes options by name
 def _compiled(text: str, folder: Path) -> Path:
     from mobench_lang.check import check_source
     from mobench_lang.cli import specs
+    from mobench_lang.lockfile import NO_LOCK
     from mobench_lang.plan.compile import BuildFolderError, compile_bench
     from mobench_lang.source import Source
 
-    checked = check_source(Source("<quick>", text), Path.cwd())
+    # whatever the project has locked: what is measured is the file that is there
+    checked = check_source(Source("<quick>", text), Path.cwd(), lock=NO_LOCK)
     specs.say(tuple(d for d in checked.diagnostics if d.is_error))
     if checked.bench is None:
         raise SystemExit(2)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mobench_lang.cli.quick import _compiled
 from mobench_lang.engines.llama_cpp import engine
 from mobench_lang.lockfile import Lock
 from mobench_lang.plugins import ArtifactError
@@ -14,6 +15,7 @@ from tests.lock.conftest import FILES, MODEL, Project, spec
 from tests.support.hub_server import COMMIT
 
 LATER = "f" * 40
+QUICK = "bench q { model = m\n engine = llama_cpp\n device = local\n workload = generate(prompt = 8, output = 4) }\n"
 LOCAL = 'model m { source = path("m.gguf") }\n'
 
 
@@ -149,6 +151,24 @@ def test_imported_files_are_locked_by_their_place(project: Project) -> None:
     assert json.loads(project.lock.read_text("utf-8"))["files"][0]["path"] == "shelf/m.gguf"
     (project.root / "shelf" / "m.gguf").write_bytes(b"other")
     assert codes(project) == {"W0613"}
+
+
+def test_a_source_that_no_cell_needs_is_not_asked_for(project: Project) -> None:
+    other = 'model n { source = hf("org/n") }\n'
+    only = 'quant in [F16, Q8_0]\n    exclude where model == n because "later"'
+    project.write(text=spec(MODEL + other, names="m, n").replace("quant in [F16, Q8_0]", only))
+    project.run("lock")
+    assert codes(project, "--locked") == set()
+
+
+def test_a_quick_run_is_of_the_file_that_is_there(project: Project) -> None:
+    (project.root / "m.gguf").write_bytes(b"weights")
+    project.write(text=spec(LOCAL))
+    project.run("lock")
+    (project.root / "m.gguf").write_bytes(b"new weights")
+    folder = _compiled("mobench 1\n" + LOCAL + QUICK, project.root / "q")
+    (artifact,) = json.loads((folder / "plan.json").read_text("utf-8"))["artifacts"]
+    assert artifact["size"] == 11
 
 
 def test_a_link_is_named_by_its_place_in_the_project(project: Project, tmp_path: Path) -> None:
