@@ -166,9 +166,7 @@ def hcl2(path: str) -> int:
     return len(text.encode())
 
 
-TASKS: dict[str, Callable[[str], int]] = {
-    f.__name__: f for f in (expand, compiled, checked, formatted, jsonnet, hcl2)
-}
+TASKS: dict[str, Callable[[str], int]] = {f.__name__: f for f in (expand, compiled, checked, formatted, jsonnet, hcl2)}
 
 
 def child(task: str, path: str) -> None:

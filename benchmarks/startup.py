@@ -1,7 +1,7 @@
 """What it costs to start mobench, beside a bare `python -c pass`, interleaved in one run.
 
-In: nothing. Out: a table on stdout and `benchmarks/results/startup.json`: medians of the wall time of whole processes in ms
-and of their difference to the bare interpreter. Repeat with: python benchmarks/startup.py
+In: nothing. Out: a table on stdout and `benchmarks/results/startup.json`: medians of the wall time of whole
+processes in ms and of their difference to the bare interpreter. Repeat with: python benchmarks/startup.py
 """
 
 from __future__ import annotations

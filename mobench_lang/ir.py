@@ -7,7 +7,7 @@ without the evaluator. Quantities are exact and in base units; collections are t
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -128,7 +128,7 @@ class Walk(Frozen):
 
 
 class Clause(Frozen):
-    """An `exclude`: the axes it reads and the combinations for which it is true. `unknown` combinations keep the cell."""
+    """An `exclude`: the axes it reads and the combinations for which it is true; `unknown` ones keep the cell."""
 
     text: str
     because: str
@@ -200,7 +200,7 @@ Claim: TypeAlias = Annotated[Comparison | Both, Field(discriminator="op")]
 
 
 class Expectation(Frozen):
-    """`expect`/`warn`: the claim about each cell, the cells it is about (None: all) and how verdict rows are grouped."""
+    """`expect`/`warn`: the claim about each cell, the cells it is about (None: all), how verdict rows are grouped."""
 
     severity: Literal["expect", "warn"]
     text: str
@@ -220,7 +220,7 @@ class Setting(Frozen):
     optional: bool
 
 
-class Order(str, Enum):
+class Order(StrEnum):
     """In which order the launches of a bench run."""
 
     RANDOMIZED = "randomized"

@@ -68,9 +68,9 @@ class Manifest(Frozen):
     """A pack as data: `manifest.toml` beside the pack's `__init__.py`.
 
     `parameters` are attributes of the `device` block (targets) or the `engine` block (engines). `metrics` are what the
-    pack delivers; `conditions` what a target can set. `quants` are the weight formats an engine can run (on targets named
-    in `targets`, all if empty), `derives` those it can make from a published file. `predeclared` is the name of a device
-    that needs no declaration.
+    pack delivers; `conditions` what a target can set. `quants` are the weight formats an engine can run (on targets
+    in `targets`, all if empty), `derives` those it can make from a published file. `predeclared` is the name of a
+    device that needs no declaration.
     """
 
     manifest: Literal[1]
@@ -162,8 +162,8 @@ class DeviceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a launch ended: `ok`, or a stable reason (`crashed`, `out_of_memory`, `timeout`, `lost_device`, `engine_error`,
-    `too_hot`, `cancelled`) with a detail.
+    """How a launch ended: `ok`, or a stable reason (`crashed`, `out_of_memory`, `timeout`, `lost_device`,
+    `engine_error`, `too_hot`, `cancelled`) with a detail.
 
     `spawned` and `exited` are when the process began and was gone, on the device's monotonic clock in ns (the clock of
     the events), None where that is not known.
@@ -283,7 +283,9 @@ def _manifest(kind: str, name: str, point: metadata.EntryPoint) -> Manifest:
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise PluginError(f"the manifest {path} is wrong: {error}") from error
     if (manifest.kind, manifest.name) != (kind, name):
-        raise PluginError(f"the manifest {path} is of the {manifest.kind} {manifest.name!r}, registered as {kind} {name!r}")
+        raise PluginError(
+            f"the manifest {path} is of the {manifest.kind} {manifest.name!r}, registered as {kind} {name!r}"
+        )
     return manifest
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("after", metavar="SPEC|BUILD")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(before: str, after: str, as_json: bool) -> None:
-    """Show what two specs or builds would measure differently: cells, axes, protocol, claims. Formatting is no difference."""
+    """Show what two specs or builds would measure differently: cells, axes, protocol, claims; not formatting."""
     import json
     from dataclasses import asdict
 

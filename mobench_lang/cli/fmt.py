@@ -51,7 +51,8 @@ def _files(paths: tuple[str, ...]) -> list[Path]:
 
 def _formatted(path: Path) -> tuple[str, str | None]:
     """The text before and after; None after a fault, which is printed."""
-    from mobench_lang.syntax import decode, format_source, read
+    from mobench_lang.syntax import decode, read
+    from mobench_lang.syntax.format import format_source
 
     source = decode(sys.stdin.buffer.read(), "<stdin>") if str(path) == specs.STDIN else read(path)
     if isinstance(source, tuple):

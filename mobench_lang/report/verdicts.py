@@ -18,7 +18,9 @@ def render(verdicts: Iterable[Verdict], width: int | None = None) -> str:
     """The table of verdicts; columns that nothing stands in are left out."""
     rows = [line(v) for v in verdicts]
     used = [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
-    return render_table(tuple(COLUMNS[i] for i in used), [tuple(row[i] for i in used) for row in rows], "table", width=width)
+    return render_table(
+        tuple(COLUMNS[i] for i in used), [tuple(row[i] for i in used) for row in rows], "table", width=width
+    )
 
 
 def as_data(verdict: Verdict) -> dict[str, Any]:
