@@ -51,7 +51,7 @@ SIGNATURES = {
         Signature("path", (_p("file", "string"),), "source", "A local file, relative to the file that writes it."),
         Signature("bundled", (_p("name", "string"),), "source", "A file that is shipped with mobench."),
         Signature("jsonl", (_p("file", "string"),), "list of record", "The objects of a JSON Lines file."),
-        Signature("secret", (_p("name", "string"),), "secret", "A secret of the environment, resolved by exec."),
+        Signature("secret", (_p("name", "string"),), "secret", "Reserved: this version has no use for a secret yet."),
         Signature("len", (_p("list", "any"),), "int", "Number of elements."),
         Signature("sum", (_p("list", "any"),), "number or quantity", "Sum of the elements."),
         Signature("min", (_p("list", "any"),), "element", "Smallest element."),
