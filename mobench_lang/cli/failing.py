@@ -27,7 +27,7 @@ class StoreFailure(Failure):
 @contextmanager
 def store_errors() -> Iterator[None]:
     """Turn what can go wrong around the store into `Failure`."""
-    from mobench_lang.collect.run import RunError
+    from mobench_lang.collect.holder import RunError
     from mobench_lang.store.database import StoreError
     from mobench_lang.store.query import QueryError
 

@@ -26,7 +26,7 @@ def command(runs: tuple[str, ...], root: Path, db: Path, as_json: bool) -> None:
     """
     import json
 
-    from mobench_lang.collect.run import RunError
+    from mobench_lang.collect.holder import RunError
     from mobench_lang.judge.judge import judge
     from mobench_lang.store.database import run, writing
     from mobench_lang.store.load import load_parquet, load_run

@@ -20,7 +20,7 @@ def command(runs: tuple[str, ...], root: Path, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from mobench_lang.collect.run import RunError
+    from mobench_lang.collect.holder import RunError
     from mobench_lang.collect.standing import run_folders, standing
     from mobench_lang.report.tables import render
 

@@ -15,17 +15,13 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from mobench_lang.collect.events import Events
+from mobench_lang.collect.holder import RunError, holder
 from mobench_lang.collect.lines import read_object, read_objects
 from mobench_lang.collect.records import NO_SAMPLES, Launch, Run, Status
 from mobench_lang.collect.trial import Folder, Verdict, read_folder, trials
-from mobench_lang.execute.process import start_time
 from mobench_lang.plan.model import Plan, PlanAxis
 
 RUN_VERSION = 1
-
-
-class RunError(Exception):
-    """A folder is no run folder, or one that this version cannot read; the text says what to do."""
 
 
 Key = tuple[str, int, int]
@@ -92,19 +88,6 @@ def former_cells(run: Run) -> dict[str, list[tuple[PlanAxis, int]]]:
 def _cells(folder: Path) -> tuple[list[str], list[list[int]]]:
     found, _ = read_objects(folder / "cells.jsonl")
     return [str(c["id"]) for c in found], [list(c["v"]) for c in found]
-
-
-def holder(folder: Path) -> int | None:
-    """The process whose `exec` works on the run; None if there is none.
-
-    Told from what the lock file says: trying the lock would refuse an `exec` that begins at that moment.
-    """
-    told = read_object(folder / "lock") or {}
-    pid, began = told.get("pid"), told.get("start_time")
-    if not isinstance(pid, int) or pid <= 0:
-        return None
-    found = start_time(pid)
-    return pid if found is not None and found == began else None
 
 
 def launches(run: Run) -> Iterator[Launch]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobench_lang.collect.holder import RunError, holder
 from mobench_lang.collect.lines import read_object, read_objects
-from mobench_lang.collect.run import RunError, holder
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mobench_lang.collect.run import RunError, former_cells, holder, launches, read_run
+from mobench_lang.collect.holder import RunError, holder
+from mobench_lang.collect.run import former_cells, launches, read_run
 from mobench_lang.collect.standing import standing
 from mobench_lang.execute.process import start_time
 from tests.support.folders import Passes, RunFolder, default_axes
