@@ -7,14 +7,14 @@ even if another one is wrong; what follows from a reported fault stays silent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, cast
 
 from mobench_lang import ir
 from mobench_lang.check import entities, feasible, messages
-from mobench_lang.check.axes import Axes, AxisEnv, Group, Table
+from mobench_lang.check.axes import Axes, AxisEnv, Group, Table, bound_entity
 from mobench_lang.check.claims import Claims
 from mobench_lang.check.coerce import coerce
 from mobench_lang.check.evaluate import Bound, Evaluator
@@ -22,9 +22,9 @@ from mobench_lang.check.load import Module
 from mobench_lang.check.origins import Origins
 from mobench_lang.check.schema import PROTOCOL_BLOCKS, ROLES, Schema
 from mobench_lang.check.units import Qty
-from mobench_lang.check.values import Ent, Folder, Hidden, Poison, Rec, Val, Word, to_ir
+from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, Word, label, to_ir
 from mobench_lang.matrix import Count, expand, projections, size
-from mobench_lang.metrics import DEFAULT_METRICS
+from mobench_lang.metrics import DEFAULT_METRICS, RESULT_COLUMNS
 from mobench_lang.plugins import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
@@ -32,23 +32,22 @@ from mobench_lang.syntax.unparse import expression_text
 
 MAX_CELLS = 10_000_000
 
-# Columns of `results` that are neither an axis nor a metric (store/views.sql); a free axis may not take their names.
-RESULT_COLUMNS = (
-    "run_id", "bench", "simulated", "cell_id", "trial_id", "rep", "attempt", "pass", "warmup", "status", "reason",
-    "block", "device_identity", "started", "flags",
-)  # fmt: skip
-
 
 @dataclass
 class BenchScope:
-    """The names inside a bench: its `let`s, then those of the file."""
+    """The names inside a bench: its `let`s, then those of the file; axes are known, but have no value here."""
 
     module: Module
+    axes: dict[str, Table]
     lets: dict[str, Bound] = field(default_factory=dict)
 
     def find(self, name: str) -> Bound | None:
-        """A `let` of the bench, else a name of the file."""
-        return self.lets.get(name) or self.module.find(name)
+        """A `let` of the bench, else a name of the file, else an axis."""
+        found = self.lets.get(name) or self.module.find(name)
+        if found is None and name in self.axes:
+            table = self.axes[name]
+            return Bound(POISON, table.name.span, outside=not table.broken)
+        return found
 
     def names(self) -> Iterator[str]:
         """Every name that can be used in the bench."""
@@ -93,8 +92,8 @@ class Checker:
     def __post_init__(self) -> None:
         """Set up what the passes share."""
         self.ev: Evaluator = self.module.evaluator
-        self.scope = BenchScope(self.module)
-        self.axes = Axes(self.ev, self.scope)
+        self.scope = BenchScope(self.module, {})
+        self.axes = Axes(self.ev, self.scope, self.scope.axes)
         self.parts = Parts()
         self.origins = Origins(self.module)
 
@@ -180,8 +179,7 @@ class Checker:
         elif known is not None or let.name.text in self.ev.functions:
             self.ev.tell(messages.shadows(let.name, known.span if known else None))
         else:
-            env = AxisEnv(self.scope, self.axes.tables, {})
-            self.scope.lets[let.name.text] = Bound(self.ev.value(let.value, env), let.name.span)
+            self.scope.lets[let.name.text] = Bound(self.ev.value(let.value, self.scope), let.name.span)
 
     def _section(self, kind: ast.Name, block: ast.Block) -> None:
         known = (*PROTOCOL_BLOCKS, "matrix")
@@ -246,7 +244,7 @@ class Checker:
             self.ev.tell(messages.overlapping_axis(name, outer.span if outer else None))
             self._note_broken(ast.Broken(span, name))
             return False
-        if key in RESULT_COLUMNS or key in self.schema.metrics:
+        if key.lower() in RESULT_COLUMNS or key.lower() in self.schema.metrics:
             self.ev.tell(messages.axis_is_column(name))
             self._note_broken(ast.Broken(span, name))
             return False
@@ -350,10 +348,29 @@ class Checker:
         packs = [v.pack for v in owner.values if isinstance(v, Ent)]
         info = self.schema.attributes(role, packs[0])[key]
         made = [coerce(self.ev, v, info, key, s) for v, s in zip(table.values, table.places, strict=True)]
-        if any(isinstance(m, Poison) for m in made):
+        fine = not any(isinstance(m, Poison) for m in made) and self._fits(owner, key, table, made)
+        labels = [label(m) for m in made]
+        for number, shown in enumerate(labels):
+            if shown in labels[:number]:  # `64` and `64tok`
+                self.ev.tell(messages.duplicate_value(table.places[number], key, shown))
+                fine = False
+        if not fine:
             table.broken = True
             return
-        table.values, table.binds = made, f"{role}.{key}"
+        table.values, table.labels, table.binds = made, labels, f"{role}.{key}"
+        table.index.update({shown: number for number, shown in enumerate(labels)})
+
+    def _fits(self, owner: Table, key: str, table: Table, values: list[Val]) -> bool:
+        """Whether workloads are still sound with what an axis binds; False after a report."""
+        for one in owner.values:
+            if not isinstance(one, Ent) or one.kind != "workload":
+                continue
+            for value in values:
+                made = bound_entity(one, key, value)
+                spans = {**made.spans, key: table.name.span}
+                if not entities.check_workload(self.ev, replace(made, spans=spans, span=table.name.span)):
+                    return False
+        return True
 
     def _design(self) -> ir.Design | None:
         if not self.parts.designs:
@@ -524,9 +541,8 @@ class Checker:
     def _expectation(
         self, expect: ast.Expect, metrics: tuple[ir.Metric, ...], repeat: int, usable: bool
     ) -> ir.Expectation | None:
-        env = AxisEnv(self.scope, self.axes.tables, {})
         measured = tuple(m.name for m in metrics)
-        claims = Claims(self.ev, env, self.axes, self.schema.metrics, measured, repeat)
+        claims = Claims(self.ev, self.scope, self.axes, self.schema.metrics, measured, repeat)
         claim = claims.claim(expect.claim)
         per: list[str] = []
         for name in expect.per:

@@ -216,7 +216,8 @@ class Typed:
 def _lift(one: Typed, other: Typed) -> Typed:
     """A bare fraction beside a ratio is a ratio, a ratio beside a plain number a number, a count of tokens a number."""
     if isinstance(one.term, ir.Const):
-        if one.base == "" and other.base == "1":
+        fraction = 0 <= one.term.value <= 1 or not isinstance(other.term, ir.Aggregate)
+        if one.base == "" and other.base == "1" and fraction:  # `cpu_util < 50` is not 5000 %
             return Typed(ir.Const(value=one.term.value, unit="1"), "1", one.span)
         if one.base in ("1", "tok") and other.base == "":
             return Typed(ir.Const(value=one.term.value, unit=""), "", one.span)
@@ -226,11 +227,15 @@ def _lift(one: Typed, other: Typed) -> Typed:
 def _result(op: str, left: Typed, right: Typed) -> str | None:
     plain = ("", "1")
     if op in "+-":
+        if left.base == right.base == "m°C":
+            return "mK" if op == "-" else None
         if left.base == right.base or (left.base, right.base) in (("1", "pp"), ("1", "")):
             return left.base
         if (left.base, right.base) == ("m°C", "mK"):
             return "m°C"
         return None
+    if "m°C" in (left.base, right.base):
+        return None  # a point on a scale has no double
     if op == "*":
         if left.base in plain:
             return right.base if right.base else left.base

@@ -138,7 +138,8 @@ def refine(ev: Evaluator, base: Ent, entries: Iterable[ast.Arg], env: Env, span:
     attrs, spans = {**base.attrs, **made[0]}, {**base.spans, **made[1]}
     changed = base.changed | frozenset(made[0])
     name = canonical_name(ev, base, {k: attrs[k] for k in changed})
-    return Ent(base.kind, name, base.base, base.pack, attrs, spans, span, changed, base.damaged)
+    refined = Ent(base.kind, name, base.base, base.pack, attrs, spans, span, changed, base.damaged)
+    return refined if check_workload(ev, refined) else POISON
 
 
 def attributes_from(
@@ -165,6 +166,20 @@ def canonical_name(ev: Evaluator, base: Ent, changed: Mapping[str, Val]) -> str:
     if not keys:
         return base.name
     return f"{base.base} {{ {', '.join(f'{k} = {text(changed[k])}' for k in keys)} }}"
+
+
+def check_workload(ev: Evaluator, value: Ent) -> bool:
+    """What the attributes of a workload must be together; False after a report."""
+    if value.kind != "workload" or value.damaged or value.span is None:
+        return True
+    has = [k for k in ("prompt", "prompts") if k in value.attrs]
+    if len(has) != 1:
+        ev.tell(messages.workload_prompt(value.span, value.name, both=bool(has)))
+        return False
+    strange = [k for k in ("think", "between", "raw") if k in value.attrs] if has == ["prompt"] else []
+    for key in strange:
+        ev.tell(messages.not_for_random(value.spans[key], value.name, key))
+    return not strange
 
 
 def is_declaration(kind: str) -> bool:

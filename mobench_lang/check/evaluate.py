@@ -52,12 +52,16 @@ class Env(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a name stands for: its value, where it was set, and for an axis the words its values may be."""
+    """What a name stands for: its value, where it was set, and for an axis the words its values may be.
+
+    `outside` marks an axis that is read where no cell is meant, so that it has no value.
+    """
 
     value: Val
     span: Span | None
     want: Attribute | None = None
     namespace: Mapping[str, Bound] | None = None
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,8 @@ class Evaluator:
         if bound is not None:
             if bound.namespace is not None:
                 return self.tell(messages.namespace_as_value(expr, sorted(bound.namespace)))
+            if bound.outside:
+                return self.tell(messages.axis_without_value(expr, bound.span))
             if isinstance(bound.value, Ent) and expr.text in self.words(want):
                 return Word(
                     expr.text

@@ -213,7 +213,7 @@ def _from_json(value: object) -> Val:
 
 
 def _generate(ev: Evaluator, call: ast.Call, env: Env) -> Val:
-    from mobench_lang.check.entities import attributes_from
+    from mobench_lang.check.entities import attributes_from, check_workload
 
     known = ev.schema.attributes("workload")
     order = ["prompt", "output"]
@@ -230,7 +230,8 @@ def _generate(ev: Evaluator, call: ast.Call, env: Env) -> Val:
         return ev.tell(messages.missing_argument(call.span, "generate", "output", list(known)))
     keys = [k for k in known if k in values]
     name = f"generate({', '.join(f'{k} = {text(values[k])}' for k in keys)})"
-    return Ent("workload", name, name, "", values, spans, call.span)
+    made = Ent("workload", name, name, "", values, spans, call.span)
+    return made if check_workload(ev, made) else POISON
 
 
 def _size(ev: Evaluator, call: ast.Call, env: Env, owner: Ent) -> Val:

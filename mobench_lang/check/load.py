@@ -17,7 +17,7 @@ from mobench_lang.check import entities, messages
 from mobench_lang.check.evaluate import Bound, Evaluator
 from mobench_lang.check.functions import MAX_JSONL, functions
 from mobench_lang.check.schema import DECLARED, PROTOCOL_BLOCKS, Schema
-from mobench_lang.check.values import POISON, Ent, Val, Word
+from mobench_lang.check.values import POISON, Val, Word
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.lockfile import LOCK_FILE, NO_LOCK, Lock
 from mobench_lang.source import Source, Span
@@ -320,22 +320,9 @@ def _make(module: Module, name: str) -> None:
             value = module.evaluator.value(node.value, module)
         else:
             value = entities.declare(module.evaluator, node, Without(module, name))
-            check_workload(module.evaluator, value)
+            entities.check_workload(module.evaluator, value)
         entry.bound = Bound(value, entry.span)
     module.exports[name] = entry.bound
-
-
-def check_workload(ev: Evaluator, value: Ent) -> None:
-    """What the attributes of a workload must be together."""
-    if value.kind != "workload" or value.damaged or value.span is None:
-        return
-    has = [k for k in ("prompt", "prompts") if k in value.attrs]
-    if len(has) != 1:
-        ev.tell(messages.workload_prompt(value.span, value.name, both=bool(has)))
-    elif has == ["prompt"]:
-        for key in ("think", "between", "raw"):
-            if key in value.attrs:
-                ev.tell(messages.not_for_random(value.spans[key], value.name, key))
 
 
 def free_names(node: ast.Node) -> set[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mobench_lang.check import units
 from mobench_lang.check.library import declared
 from mobench_lang.check.units import Dimension, Qty
-from mobench_lang.check.values import Ent, Val, Word, kind_of, text
+from mobench_lang.check.values import Ent, Val, Word, is_list, kind_of, text
 from mobench_lang.diagnostics import Diagnostic, Edit, Fix, Label, suggest
 from mobench_lang.syntax import ast
 
@@ -215,6 +215,18 @@ def used_before_opened(span: Span, name: str, axis: Span) -> Diagnostic:
     )
 
 
+def axis_without_value(name: ast.Name, axis: Span | None) -> Diagnostic:
+    """E0308."""
+    return Diagnostic(
+        "E0308",
+        f"`{name.text}` is an axis: it has a value in each cell, and none here",
+        name.span,
+        "which cell?",
+        (Label(axis, "opened here"),) if axis else (),
+        ("axes are read by later axes, by `exclude where` and by the `where` of a claim",),
+    )
+
+
 # ---------------------------------------------------------------- 031x units and types
 
 
@@ -271,6 +283,8 @@ def wrong_type(span: Span, key: str, want: Attribute, value: Val, words: Sequenc
         fixes = (Fix(f"write `{value}`", (Edit(span, value),), safe=True),) if value in words else ()
     if kind.startswith("list of ") and not isinstance(value, Ent):
         helps = (f"write [{text(value)}]",)
+    if is_list(value) and not kind.startswith("list of "):
+        helps = (f"several values are an axis: `{key} in {span.text}` inside `matrix`",) if len(span.text) < 60 else ()
     if kind in ("int", "number") and isinstance(value, str):
         helps = ("numbers stand without quotes",)
     if isinstance(value, Ent) and kind != value.kind:
@@ -345,6 +359,8 @@ def not_comparable(expr: ast.Binary, left: str, right: str) -> Diagnostic:
     helps: tuple[str, ...] = ()
     if left == right:
         helps = ("these have no order; `==` and `!=` work",)
+    elif "a string" in (left, right) and "the word" in left + right:
+        helps = ("words stand without quotes",)
     elif "a bare number" in (left, right):
         helps = ("give the number a unit",)
     return Diagnostic(
