@@ -262,3 +262,26 @@ def test_conversations_come_from_files() -> None:
     rejects(text, "E0352", files={"c.jsonl": "{\n"})
     rejects(text, "E0352", files={"c.jsonl": "[1]\n"})
     rejects(text, "E0314", files={"c.jsonl": '{"turns": ["x"]}\n'})
+
+
+def test_an_axis_has_no_value_outside_of_cells() -> None:
+    for text in (
+        bench("threads = 3\nlet n = threads"),
+        bench("threads = 3\nrun { repeat = threads }"),
+        bench("threads = 3\nthermal { cooldown = threads * 1s }"),
+        bench("threads = 3\nexpect median(ttft) < threads * 1s"),
+        matrix("threads in [1, 2]\nsample threads"),
+        matrix("threads in [1, 2]\nbatch in [64]\ninclude { threads = 8, batch = threads }"),
+    ):
+        rejects(text, "E0308", at="threads")
+
+
+def test_a_workload_is_checked_wherever_its_attributes_are_set() -> None:
+    rejects(
+        bench("workload = generate(prompt = 1, output = 1, think = 1s)", without="workload"), "E0416", at="think = 1s"
+    )
+    rejects(bench('workload = generate(prompt = 1, prompts = ["a"], output = 1)', without="workload"), "E0415")
+    chat = 'workload chat { prompts = ["a"], output = 1 }'
+    rejects(bench("workload = chat { prompt = 5 }", without="workload", before=chat), "E0415")
+    rejects(bench("workload = chat\nprompt = 5", without="workload", before=chat), "E0415", at="prompt")
+    compiles(bench("workload = chat { think = 1s }", without="workload", before=chat))

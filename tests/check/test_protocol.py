@@ -192,3 +192,18 @@ def test_two_benches() -> None:
     found = rejects(bench() + "bench c { model = m }", "E0414")
     assert found.labels
     assert [d.code for d in check("let x = 1", need_bench=True).diagnostics] == ["E0417"]
+
+
+def test_temperatures_in_claims() -> None:
+    hot = "measure? soc_temp\nexpect "
+    compiles(bench(hot + "max(soc_temp) - min(soc_temp) < 10K"))
+    compiles(bench(hot + "max(soc_temp) + 5K < 90°C"))
+    rejects(bench(hot + "mean(soc_temp) * 2 < 90°C"), "E0712", at="*")
+    rejects(bench(hot + "max(soc_temp) + min(soc_temp) < 90°C"), "E0712", at="+")
+
+
+def test_ratios_in_claims() -> None:
+    compiles(bench("measure? cpu_util\nexpect median(cpu_util) < 50%"))
+    compiles(bench("measure? cpu_util\nexpect median(cpu_util) < 0.5"))
+    rejects(bench("measure? cpu_util\nexpect median(cpu_util) < 50"), "E0312", at="50")
+    compiles(matrix("quant in [F16, Q8_0]", after="expect median(ttft) / baseline(ttft, quant = F16) < 1.5"))
