@@ -1,6 +1,6 @@
 """What mobench itself costs per trial on this machine, outside engine start, load and measured windows (limit 100 ms).
 
-Usage: python benchmarks/host_cost.py MODEL.gguf [REPEAT [ENGINE]]. Writes benchmarks/results/host_cost.json. A plan
+Usage: python benchmarks/host_cost.py [MODEL.gguf [REPEAT [ENGINE]]]. Writes benchmarks/results/host_cost.json. A plan
 of one cell is executed through the public face. Per trial two figures are taken: `overhead_ms` from the journal
 (folders, state, sampler, teardown, flushing), and `between_ms`, the time from one `end` record to the next on the
 wall clock less the engine's process, start to last window, which also holds the schedule, the gate without limits and
@@ -24,6 +24,8 @@ from mobench_lang.execute import Options, execute
 from mobench_lang.ir import Entity, Order
 from mobench_lang.plan.digest import canonical_json, plan_digest
 from mobench_lang.plan.model import Plan, PlanArtifact, PlanAxis, PlanProtocol
+
+TINY = Path(__file__).resolve().parent.parent / "specs" / "std" / "tiny" / "tiny-f16.gguf"
 
 
 def axis(name: str, value: Entity) -> PlanAxis:
@@ -106,12 +108,10 @@ def row(folder: Path, _: dict[str, Any], last: dict[str, Any], end: dict[str, An
 
 def main(arguments: list[str]) -> int:
     """Measure, write, and say whether the limit holds."""
-    if not arguments:
-        print("usage: python benchmarks/host_cost.py MODEL.gguf [REPEAT [ENGINE]]", file=sys.stderr)
-        return 2
+    model = Path(arguments[0]) if arguments else TINY
     repeat = int(arguments[1]) if len(arguments) > 1 else 21
     engine = arguments[2] if len(arguments) > 2 else "llama_cpp"
-    rows = measure(Path(arguments[0]), repeat, engine)
+    rows = measure(model, repeat, engine)
     summary = {
         key: {
             "median": round(statistics.median(r[key] for r in rows), 2),

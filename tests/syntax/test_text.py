@@ -112,7 +112,8 @@ def test_hostile_texts_need_little_memory() -> None:
         "from tests.syntax.test_text import HOSTILE, told\n"
         "for text in HOSTILE.values(): told(text)\n"
         # Not ru_maxrss: a child inherits the peak of the process that forked it.
-        "print(next(x for x in Path('/proc/self/status').read_text().splitlines() if x.startswith('VmHWM')).split()[1])\n"
+        "lines = Path('/proc/self/status').read_text().splitlines()\n"
+        "print(next(line for line in lines if line.startswith('VmHWM')).split()[1])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert int(done.stdout) < 300 * 1024  # kB
