@@ -127,9 +127,9 @@ def _prefill_rate(data: PassData) -> Number:
 
 
 def _prefill_char_rate(data: PassData) -> Number:
-    # With a kept cache the evaluated tokens are an unknown part of the text.
-    plain = [(r.prompt_chars, r) for r in data.requests if r.cached_tokens == 0]
-    return _ratio((chars, r.prefill_end - r.prefill_start) for chars, r in plain if chars is not None)
+    # `prompt_chars` are those of the text that was evaluated, so a kept cache does not matter.
+    texts = ((r.prompt_chars, r.prefill_end - r.prefill_start) for r in data.requests)
+    return _ratio((chars, ns) for chars, ns in texts if chars is not None)
 
 
 def _decoded(requests: Iterable[Request]) -> list[Request]:
