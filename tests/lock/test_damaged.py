@@ -186,7 +186,7 @@ locks = st.builds(Lock, st.none(), st.dictionaries(sources, hub_files), local_fi
 def test_any_lock_can_be_read_back(lock: Lock) -> None:
     text = render(lock)
     assert parse(text) == lock
-    turned = Lock(None, dict(reversed(lock.hub.items())), dict(reversed(lock.files.items())))
+    turned = Lock(None, dict(reversed(list(lock.hub.items()))), dict(reversed(list(lock.files.items()))))
     assert render(turned) == text
 
 
