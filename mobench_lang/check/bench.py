@@ -350,8 +350,9 @@ class Checker:
         made = [coerce(self.ev, v, info, key, s) for v, s in zip(table.values, table.places, strict=True)]
         fine = not any(isinstance(m, Poison) for m in made) and self._fits(owner, key, table, made)
         labels = [label(m) for m in made]
+        first = {shown: number for number, shown in reversed(list(enumerate(labels)))}
         for number, shown in enumerate(labels):
-            if shown in labels[:number]:  # `64` and `64tok`
+            if first[shown] != number:  # `64` and `64tok`
                 self.ev.tell(messages.duplicate_value(table.places[number], key, shown))
                 fine = False
         if not fine:
