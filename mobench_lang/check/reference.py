@@ -96,7 +96,8 @@ def _functions() -> str:
 
     rows = [(call(name), s.gives, s.doc) for name, s in SIGNATURES.items()]
     rows.append(("`generate(prompt, output, …)`", "workload", "An anonymous workload; takes every attribute of one."))
-    rows.append(("`model.size(quant)`", "size", "Bytes of the weights: `params` × bits per weight, else unknown."))
+    size = "Bytes of the weights: those of the locked file, else `params` × bits per weight, else unknown."
+    rows.append(("`model.size(quant)`", "size", size))
     return _table(("call", "gives", "meaning"), rows)
 
 
