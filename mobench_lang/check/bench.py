@@ -391,7 +391,7 @@ class Checker:
     # ------------------------------------------------------------ clauses
 
     def _keys(
-        self, condition: ast.Expr, usable: bool
+        self, condition: ast.Expr, usable: bool, *, clause: bool
     ) -> tuple[tuple[int, ...], list[tuple[int, ...]], list[tuple[int, ...]]] | None:
         """The axes that a condition reads, and the combinations for which it is true, and unknown (with a warning)."""
         if not usable:
@@ -413,7 +413,7 @@ class Checker:
                 return None
             if isinstance(truth, Hidden):
                 if not unknown:
-                    self.ev.tell(messages.unknown_truth(condition.span, truth.why))
+                    self.ev.tell(messages.unknown_truth(condition.span, truth.why, clause))
                 unknown.append(key)
             elif truth:
                 true.append(key)
@@ -421,7 +421,7 @@ class Checker:
 
     def _clause(self, exclude: ast.Exclude, usable: bool) -> ir.Clause | None:
         because = "" if exclude.because is None else self.ev.value(exclude.because, self.scope)
-        keys = self._keys(exclude.condition, usable)
+        keys = self._keys(exclude.condition, usable, clause=True)
         if keys is None or not isinstance(because, str):
             return None
         reads, true, unknown = keys
@@ -556,7 +556,7 @@ class Checker:
         reads: tuple[int, ...] = ()
         true: tuple[tuple[int, ...], ...] | None = None
         if expect.condition is not None:
-            keys = self._keys(expect.condition, usable)
+            keys = self._keys(expect.condition, usable, clause=False)
             if keys is None:
                 return None
             reads, true = keys[0], tuple(keys[1])

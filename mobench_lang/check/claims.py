@@ -16,7 +16,7 @@ from mobench_lang.check import messages
 from mobench_lang.check.axes import Axes
 from mobench_lang.check.evaluate import Env, Evaluator
 from mobench_lang.check.units import DIMENSIONS, Qty
-from mobench_lang.check.values import Hidden, Poison, Word, exact, kind_of, label
+from mobench_lang.check.values import Hidden, Poison, Word, exact, label
 from mobench_lang.metrics import MetricInfo
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
@@ -98,7 +98,7 @@ class Claims:
         if isinstance(value, Hidden | Word):
             self.ev.tell(messages.not_a_claim(expr.span))
             return None
-        self.ev.tell(messages.bad_operand(expr.span, "a claim", kind_of(value)))
+        self.ev.tell(messages.not_a_claim(expr.span))
         return None
 
     def _about_metric(self, call: ast.Call) -> bool:
@@ -155,6 +155,12 @@ class Claims:
         if function is None:
             self.ev.tell(messages.needs_aggregate(argument))
             return None
+        names = [arg.name for arg in call.named]
+        for name in names:
+            first = next(n for n in names if n.text == name.text)
+            if first is not name:
+                self.ev.tell(messages.repeated(name, first.span))
+                return None
         if not call.named:
             self.ev.tell(messages.bad_baseline(call.span, "names no axis to replace"))
             return None

@@ -218,7 +218,7 @@ def _generate(ev: Evaluator, call: ast.Call, env: Env) -> Val:
     known = ev.schema.attributes("workload")
     order = ["prompt", "output"]
     if len(call.args) > len(order):
-        return ev.tell(messages.too_many_arguments(call.args[2].span, "generate", list(known)))
+        return ev.tell(messages.too_many_arguments(call.args[2].span, "generate", order))
     named = [ast.Arg(a.span, ast.Name(a.span, order[i]), a) for i, a in enumerate(call.args)]
     attrs = attributes_from(ev, "workload", "", [*named, *call.named], env)
     if attrs is None:

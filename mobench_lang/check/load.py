@@ -263,6 +263,8 @@ def _collect_block(module: Module, block: ast.Block) -> None:
         if module.bench is not None:
             tell(messages.several_benches(block.kind, module.bench.head))
             return
+        if block.parent is not None:
+            tell(messages.bench_with_parent(block.parent.span))
         module.bench = block
     elif kind not in DECLARED:
         belongs = "move it into the bench" if kind in (*PROTOCOL_BLOCKS, "matrix", "zip") else ""

@@ -774,6 +774,17 @@ def wrong_parent(span: Span, kind: str, value: Val) -> Diagnostic:
     )
 
 
+def bench_with_parent(span: Span) -> Diagnostic:
+    """E0407."""
+    return Diagnostic(
+        "E0407",
+        "a bench extends nothing",
+        span,
+        "remove it",
+        helps=("declare what several benches share in a file of its own, and `use` it",),
+    )
+
+
 def engine_without_parent(name: ast.Name, engines: Sequence[str]) -> Diagnostic:
     """E0408."""
     first = engines[0] if engines else "llama_cpp"
@@ -955,14 +966,15 @@ def no_effect_exclude(span: Span) -> Diagnostic:
     )
 
 
-def unknown_truth(span: Span, why: str) -> Diagnostic:
+def unknown_truth(span: Span, why: str, clause: bool) -> Diagnostic:
     """W0509."""
+    then = "its cells are kept" if clause else "the claim is not judged there"
     return Diagnostic(
         "W0509",
-        "whether this clause holds is not known before the run; its cells are kept",
+        f"whether this holds is not known before the run; {then}",
         span,
         "not known",
-        helps=(why,),
+        helps=(f"{why}: declare it if you know it",),
     )
 
 
