@@ -285,3 +285,7 @@ def test_a_workload_is_checked_wherever_its_attributes_are_set() -> None:
     rejects(bench("workload = chat { prompt = 5 }", without="workload", before=chat), "E0415")
     rejects(bench("workload = chat\nprompt = 5", without="workload", before=chat), "E0415", at="prompt")
     compiles(bench("workload = chat { think = 1s }", without="workload", before=chat))
+
+
+def test_a_bench_has_no_parent() -> None:
+    rejects(bench().replace("bench b", "bench b extends m"), "E0407", at="m")

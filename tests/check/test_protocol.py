@@ -146,7 +146,9 @@ def test_claims(claim: str) -> None:
         ("baseline(ttft, quant = F16) > 1s", "E0703", "ttft"),
         ("median(ttft) > baseline(ttft)", "E0710", None),
         ("median(ttft) > baseline(ttft, quant = Q4_0)", "E0710", "Q4_0"),
-        ("median(ttft) > baseline(ttft, quan = F16)", "E0708", "quan"), ("median(ttft) == true", "E0318", None),
+        ("median(ttft) > baseline(ttft, quant = F16, quant = Q8_0)", "E0402", "quant"),
+        ("median(ttft) > null", "E0705", "null"),
+        ("median(ttft) > baseline(ttft, quan = F16)", "E0708", "quan"), ("median(ttft) == true", "E0705", "true"),
         ("median(ttft) < 1s  per quants", "E0708", "quants"),
         ("median(ttft) < 1s  per quant, quant", "E0715", "quant"),
         ("median(ttft) < 1s  where quant", "E0320", "quant"),
@@ -168,6 +170,12 @@ def test_where_is_about_cells() -> None:
     spec = compiles(matrix("threads in [1, 2]", after="expect median(ttft) < 1s  where threads == 2"))
     assert spec.expectations[0].true == ((1,),)
     compiles(matrix("threads in [1, 2]", after="expect median(ttft) < 1s  where threads == 3"), warns=("W0714",))
+
+
+def test_a_where_of_unknown_truth_is_not_judged() -> None:
+    text = bench("expect median(ttft) < 1s  where model.size(Q8_0) > 1GiB")
+    found = check(text).diagnostics
+    assert [d.code for d in found] == ["W0509"] and "not judged" in found[0].message
 
 
 def test_claims_keep_what_was_written() -> None:
