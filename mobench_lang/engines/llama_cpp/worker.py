@@ -246,4 +246,7 @@ def mapped(path: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    STATUS = main(sys.argv[1:])
+    sys.stderr.flush()
+    # The events are on the disk. Taking interpreter, library and model apart is the kernel's work, and faster there.
+    os._exit(STATUS)
