@@ -43,8 +43,8 @@ class JobModel(Message):
 class JobEngine(Message):
     """Engine and parameters, all resolved; None leaves a parameter to the engine's default, which is then reported.
 
-`gpu_layers` −1 means all; `backend` names where the engine may compute (`cpu`, `cuda`, …; None: wherever its build
-can). `seed` goes before the job's. An instrument refuses a job with an `extra` that it does not know.
+    `gpu_layers` −1 means all; `backend` names where the engine may compute (`cpu`, `cuda`, …; None: wherever its build
+    can). `seed` goes before the job's. An instrument refuses a job with an `extra` that it does not know.
     """
 
     name: str
@@ -81,10 +81,10 @@ class Sampling(Message):
 class JobWorkload(Message):
     """What is asked of the model, as tokens or text.
 
-Exactly one of `prompt_tokens` (random token ids, seeded; 0 starts from the beginning-of-sequence token) and
-`conversations` (text through the chat template unless `raw`) is set. `output_tokens` is generated per request, with
-end of sequence ignored if `ignore_eos`; 0 measures the prefill alone. `depth` random tokens are in the context before
-the request, outside every window. `duration_ns` repeats the conversations until it has passed (sustained load).
+    Exactly one of `prompt_tokens` (random token ids, seeded; 0 starts from the beginning-of-sequence token) and
+    `conversations` (text through the chat template unless `raw`) is set. `output_tokens` is generated per request, with
+    end of sequence ignored if `ignore_eos`; 0 measures the prefill alone. `depth` random tokens are in the context before
+    the request, outside every window. `duration_ns` repeats the conversations until it has passed (sustained load).
     """
 
     prompt_tokens: int | None = None
