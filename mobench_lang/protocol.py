@@ -83,8 +83,8 @@ class JobWorkload(Message):
 
     Exactly one of `prompt_tokens` (random token ids, seeded; 0 starts from the beginning-of-sequence token) and
     `conversations` (text through the chat template unless `raw`) is set. `output_tokens` is generated per request, with
-    end of sequence ignored if `ignore_eos`; 0 measures the prefill alone. `depth` random tokens are in the context before
-    the request, outside every window. `duration_ns` repeats the conversations until it has passed (sustained load).
+    end of sequence ignored if `ignore_eos`; 0 measures the prefill alone. `depth` random tokens are in the context
+    before the request, outside every window. `duration_ns` repeats the requests until it has passed (sustained load).
     """
 
     prompt_tokens: int | None = None
