@@ -1045,15 +1045,13 @@ def two_declarations(span: Span, kind: str, name: str, first: Span | None, secon
 
 def axis_not_list(span: Span, name: str, found: str) -> Diagnostic:
     """E0516."""
-    return Diagnostic(
-        "E0516",
-        f"`{name} in …` takes a list, found {found}",
-        span,
-        "not a list",
-        helps=(f"write `{name} in [{span.text}]`, or `{name} = {span.text}` outside the matrix",)
-        if len(span.text) < 60
-        else (),
-    )
+    if "not known" in found:
+        helps: tuple[str, ...] = ("declare it: the cells are to be known before the run",)
+    elif len(span.text) < 60:
+        helps = (f"write `{name} in [{span.text}]`, or `{name} = {span.text}` outside the matrix",)
+    else:
+        helps = ("put it into brackets",)
+    return Diagnostic("E0516", f"`{name} in …` takes a list, found {found}", span, "not a list", helps=helps)
 
 
 def assignment_in_matrix(attr: ast.Attr) -> Diagnostic:
