@@ -191,6 +191,19 @@ def test_an_excluded_cell_is_counted_by_the_first_clause_that_takes_it() -> None
     assert [(c.text, c.because) for c in spec.excludes] == [("threads > 2", "hot"), ("threads > 1", "")]
 
 
+def test_a_reason_may_name_values() -> None:
+    spec = compiles(
+        matrix('threads in [1, 2]\nexclude where threads > n  because "more than ${n}"', before="let n = 1")
+    )
+    assert spec.excludes[0].because == "more than 1"
+
+
+def test_a_list_that_only_the_run_would_know() -> None:
+    before = 'model n { source = path("m.gguf") }'
+    found = rejects(matrix("model in [m, n]\nquant in model.quants", without="model", before=before), "E0516")
+    assert "does not set `quants`" in found.message and "declare it" in found.helps[0]
+
+
 def test_a_clause_without_effect_is_a_warning() -> None:
     compiles(matrix("threads in 1..4\nexclude where threads > 8"), warns=("W0508",))
     rejects(matrix("threads in 1..4\nexclude where threads > 0"), "E0510")
