@@ -350,7 +350,7 @@ def test_a_worker_that_dies_leaves_whole_lines(tmp_path: Path, tiny: Path, how: 
     worker.send_signal(how)
     assert worker.wait() == -how
     if how != signal.SIGKILL:
-        assert b"loop.py" in (tmp_path / "stderr").read_bytes()  # the trace of where it was
+        assert b"worker.py" in (tmp_path / "stderr").read_bytes()  # the trace of where it was
     raw = events.read_bytes()
     assert raw.endswith(b"\n")
     found: list[Event] = [EVENT.validate_json(line) for line in raw.splitlines()]
