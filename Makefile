@@ -66,7 +66,7 @@ package: setup  ## build the wheel and try it in an environment of its own
 	$(BIN)/python .ci/package.py
 
 bench: setup  ## what mobench itself costs, beside its peers; rewrites docs/performance.md (about 20 minutes)
-	@$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --group bench
+	@test -d .bench-peers || $(BIN)/python -m pip install --quiet --target .bench-peers jsonnet python-hcl2
 	@failed=; for name in $(BENCHES); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
 	$(BIN)/python benchmarks/report.py; test -z "$$failed" || { echo "goal missed:$$failed" >&2; exit 1; }
 
@@ -78,4 +78,4 @@ lock: ## write .ci/constraints.txt anew
 	@$(PYTHON) .ci/setup.py lock
 
 clean:  ## remove what the recipes made here (not the user's cache)
-	rm -rf .venv .venv.lock build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv.lock .bench-peers build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

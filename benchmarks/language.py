@@ -1,13 +1,13 @@
 """What the compiler costs: expansion, compilation, checking and formatting, beside jsonnet and python-hcl2.
 
-In: nothing; the packages jsonnet and python-hcl2 are wanted for the comparison and named where they are missing. Out: a
+In: nothing; `make bench` puts the peers (jsonnet, python-hcl2) into `.bench-peers`, and they are named where they are
+missing. Out: a
 table on stdout and `benchmarks/results/language.json`. Each figure is the median of interleaved rounds in fresh
 processes; memory is the peak of that process. Repeat with: python benchmarks/language.py
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import resource
 import statistics
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+PEERS = HERE.parent / ".bench-peers"
 SWEEP = HERE.parent / "specs" / "examples" / "sweep.bench"
 ROUNDS = 5
 
@@ -149,6 +150,7 @@ def formatted(path: str) -> int:
 
 def jsonnet(path: str) -> int:
     """The same product in jsonnet; the size of its output."""
+    sys.path.insert(0, str(PEERS))
     import _jsonnet
 
     return len(_jsonnet.evaluate_file(path))
@@ -156,6 +158,7 @@ def jsonnet(path: str) -> int:
 
 def hcl2(path: str) -> int:
     """Parse equivalent text with python-hcl2; its size."""
+    sys.path.insert(0, str(PEERS))
     import hcl2 as parser
 
     text = Path(path).read_text("utf-8")
@@ -203,13 +206,13 @@ def main() -> None:
             other.write_text(JSONNET.format(a=a, b=b))
             jobs[f"expand {name} cells"] = ("expand", spec)
             jobs[f"compile {name} cells"] = ("compiled", spec)
-            if importlib.util.find_spec("_jsonnet") and a * b < 10_000:
+            if list(PEERS.glob("_jsonnet*")) and a * b < 10_000:
                 jobs[f"jsonnet {name} cells"] = ("jsonnet", other)
         (folder / "long.bench").write_text(spec_of(2000))
         (folder / "long.hcl").write_text(hcl_of(2000))
         jobs["check 2,000 lines"] = ("checked", folder / "long.bench")
         jobs["fmt 2,000 lines"] = ("formatted", folder / "long.bench")
-        if importlib.util.find_spec("hcl2"):
+        if (PEERS / "hcl2").is_dir():
             jobs["python-hcl2 2,000 lines"] = ("hcl2", folder / "long.hcl")
         rounds: dict[str, list[dict[str, float]]] = {name: [] for name in jobs}
         for _ in range(ROUNDS):
@@ -222,9 +225,9 @@ def main() -> None:
         kind = "cells/s" if name.startswith("expand") else "bytes/s" if name.startswith(("fmt", "python")) else ""
         speed = f"{rate:>13,.0f} {kind}" if kind else ""
         print(f"{name:<26} {seconds:8.3f} s  {row['peak_bytes'] / 1e6:7.1f} MB  result {row['result']:>12,.0f} {speed}")
-    missing = [p for m, p in (("_jsonnet", "jsonnet"), ("hcl2", "python-hcl2")) if importlib.util.find_spec(m) is None]
+    missing = [p for p, there in (("jsonnet", "_jsonnet*"), ("python-hcl2", "hcl2")) if not list(PEERS.glob(there))]
     if missing:
-        print(f"not compared: {', '.join(missing)} not installed (pip install {' '.join(missing)})")
+        print(f"not compared: {', '.join(missing)} not in {PEERS.name} (make bench installs them)")
     (HERE / "results").mkdir(exist_ok=True)
     result = {"rounds": ROUNDS, "tasks": found, "not_compared": missing}
     (HERE / "results" / "language.json").write_text(json.dumps(result, indent=1) + "\n")
