@@ -31,8 +31,15 @@ def metrics_page() -> str:
         language = "a plain number" if m.dimension == "number" else m.dimension
         series = " (a series: aggregates are over all values of the cell)" if m.series else ""
         lines.append(f"| `{m.name}` | {m.unit} | {language} | {m.doc}{series} | {m.trial} |")
-    lines += ["", "## Channels\n", "Sampled metrics and energy are read from channels: a channel is the metric's name, or"]
-    lines += ["`name.part`. Its samples are kept in `sample`, in the metric's unit.\n", "| metric | channels | parts become |"]
+    lines += [
+        "",
+        "## Channels\n",
+        "Sampled metrics and energy are read from channels: a channel is the metric's name, or",
+    ]
+    lines += [
+        "`name.part`. Its samples are kept in `sample`, in the metric's unit.\n",
+        "| metric | channels | parts become |",
+    ]
     lines.append("|---|---|---|")
     join = {"mean": "their mean", "sum": "their sum", "max": "the highest mean"}
     lines += [
