@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from mobench_lang import ir
 from mobench_lang.check import messages
 from mobench_lang.check.coerce import coerce
-from mobench_lang.check.evaluate import Bound, Env, Evaluator
+from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.load import free_names
+from mobench_lang.check.names import Bound, Env
 from mobench_lang.check.schema import ROLES
 from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Rec, Val, is_list, kind_of, label, text, to_ir
 from mobench_lang.matrix import projections

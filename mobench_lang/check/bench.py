@@ -17,8 +17,9 @@ from mobench_lang.check import entities, feasible, messages
 from mobench_lang.check.axes import Axes, AxisEnv, Group, Table, bound_entity
 from mobench_lang.check.claims import Claims
 from mobench_lang.check.coerce import coerce
-from mobench_lang.check.evaluate import Bound, Evaluator
+from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.load import Module
+from mobench_lang.check.names import Bound
 from mobench_lang.check.origins import Origins
 from mobench_lang.check.schema import PROTOCOL_BLOCKS, ROLES, Schema
 from mobench_lang.check.units import Qty

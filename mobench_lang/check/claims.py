@@ -14,7 +14,8 @@ from typing import Literal, cast
 from mobench_lang import ir
 from mobench_lang.check import messages
 from mobench_lang.check.axes import Axes
-from mobench_lang.check.evaluate import Env, Evaluator
+from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.names import Env
 from mobench_lang.check.units import DIMENSIONS, Qty
 from mobench_lang.check.values import Hidden, Poison, Word, exact, label
 from mobench_lang.metrics import MetricInfo

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from mobench_lang.check import messages
 from mobench_lang.check.coerce import coerce
-from mobench_lang.check.evaluate import Env, Evaluator
+from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.names import Env
 from mobench_lang.check.schema import DECLARED
 from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Val, Word, text
 from mobench_lang.plugins import Attribute

@@ -13,8 +13,10 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 
 from mobench_lang.check import messages
+from mobench_lang.check.arithmetic import MAX_INT, arithmetic, comparable, compare, plain
 from mobench_lang.check.coerce import coerce
-from mobench_lang.check.evaluate import MAX_INT, Env, Evaluator, arithmetic, comparable, compare, plain
+from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.names import Env
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, Word, is_list, kind_of, text
 from mobench_lang.lockfile import HubFile, HubSource, LocalFile, Lock, names_quant

@@ -14,8 +14,9 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from mobench_lang.check import entities, messages
-from mobench_lang.check.evaluate import Bound, Evaluator
+from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.functions import MAX_JSONL, functions
+from mobench_lang.check.names import Bound
 from mobench_lang.check.schema import DECLARED, PROTOCOL_BLOCKS, Schema
 from mobench_lang.check.values import POISON, Val, Word
 from mobench_lang.diagnostics import Diagnostic

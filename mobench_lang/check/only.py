@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from mobench_lang import ir
-from mobench_lang.check.evaluate import Bound, Evaluator
+from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.names import Bound
 from mobench_lang.check.schema import ROLES, schema
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import Ent, Hidden, Rec, Val, Word
