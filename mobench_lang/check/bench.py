@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
-from typing import Literal, cast
 
 from mobench_lang import ir
 from mobench_lang.check import entities, feasible, messages
@@ -21,9 +19,9 @@ from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.load import Module
 from mobench_lang.check.names import Bound
 from mobench_lang.check.origins import Origins
+from mobench_lang.check.procedure import Procedure
 from mobench_lang.check.schema import PROTOCOL_BLOCKS, ROLES, Schema
-from mobench_lang.check.units import Qty
-from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, Word, label, to_ir
+from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, label
 from mobench_lang.matrix import Count, expand, projections, size
 from mobench_lang.metrics import DEFAULT_METRICS, RESULT_COLUMNS
 from mobench_lang.plugins import Attribute
@@ -107,8 +105,8 @@ class Checker:
             self._bind()
         usable = walks is not None and not self.axes.broken
         excludes = tuple(self._clause(e, usable) for e in self.parts.excludes)
-        protocol = self._protocol()
-        conditions = self._conditions()
+        procedure = Procedure(self.ev, self.scope, self.axes, self.origins, self.parts.sections)
+        protocol, conditions = procedure.protocol(), procedure.conditions()
         metrics = self._metrics()
         expectations = tuple(self._expectation(e, metrics, protocol.repeat, usable) for e in self.parts.expects)
         design = self._design()
@@ -431,92 +429,6 @@ class Checker:
             reads=reads, true=tuple(true), unknown=tuple(unknown),
         )  # fmt: skip
 
-    # ------------------------------------------------------------ protocol
-
-    def _settings(self, kind: str) -> dict[str, tuple[Val, Span]]:
-        """The checked attributes of a protocol block."""
-        block = self.parts.sections.get(kind)
-        if block is None:
-            return {}
-        known = self.schema.attributes(kind)
-        found: dict[str, tuple[Val, Span]] = {}
-        for key, attr in entities.attributes_of(self.ev, block.body).items():
-            info = known.get(key)
-            if info is None:
-                self.ev.tell(messages.unknown_attribute(attr.name, kind, "", sorted(known)))
-                continue
-            value = coerce(self.ev, self.ev.value(attr.value, self.scope, info), info, key, attr.value.span, attr.value)
-            self.origins.attribute(f"{kind}.{key}", attr, value)
-            found[key] = (value, attr.value.span)
-        for key, info in known.items():
-            if key not in found and info.default:
-                self.origins.default(f"{kind}.{key}", info.default)
-        return found
-
-    def _protocol(self) -> ir.Protocol:
-        run, thermal = self._settings("run"), self._settings("thermal")
-        settings = {**run, **thermal}
-        values = {k: v for k, (v, _) in settings.items() if not isinstance(v, Poison | Hidden)}
-        isolation, order = _word(values.get("isolation"), "trial"), _word(values.get("order"), "randomized")
-        if isolation == "cell" and order != "sequential" and "order" not in self._poisoned(run):
-            self.ev.tell(messages.isolation_needs_sequential(settings["isolation"][1]))
-        start, abort = values.get("start_below"), values.get("abort_above")
-        if isinstance(start, Qty) and isinstance(abort, Qty) and start.value >= abort.value:
-            self.ev.tell(messages.gate_order(settings["start_below"][1]))
-        for key in ("start_below", "abort_above"):
-            if key in values:
-                feasible.sensor(self.ev, self.axes, settings[key][1])
-                break
-        load = values.get("max_load")
-        protocol = ir.Protocol(
-            warmup=_int(values.get("warmup"), 1),
-            repeat=_int(values.get("repeat"), 5),
-            timeout_ns=_ns(values.get("timeout"), 0),
-            retries=_int(values.get("retries"), 1),
-            order=ir.Order(order),
-            isolation=cast(Literal["trial", "cell"], isolation),
-            seed=_int(values.get("seed"), -1) if "seed" in values else None,
-            start_below=_whole(start),
-            abort_above=_whole(abort),
-            cooldown_ns=_ns(values.get("cooldown"), 0),
-            gate_timeout_ns=_ns(values.get("gate_timeout"), 300_000_000_000),
-            max_load=Decimal(load) if isinstance(load, int | Decimal) else None,
-        )
-        return feasible.timeout(self.ev, self.axes, protocol, settings.get("timeout"))
-
-    def _poisoned(self, settings: dict[str, tuple[Val, Span]]) -> set[str]:
-        return {k for k, (v, _) in settings.items() if isinstance(v, Poison)}
-
-    def _conditions(self) -> tuple[ir.Setting, ...]:
-        block = self.parts.sections.get("conditions")
-        if block is None:
-            return ()
-        known = self.schema.conditions
-        found: dict[str, ir.Setting] = {}
-        seen: dict[str, Span] = {}
-        for stmt in block.body:
-            if isinstance(stmt, ast.Broken):
-                continue
-            if not isinstance(stmt, ast.Attr):
-                self.ev.tell(messages.not_in_this_block(stmt))
-                continue
-            key = stmt.name.text
-            if key in seen:
-                self.ev.tell(messages.repeated(stmt.name, seen[key]))
-                continue
-            seen[key] = stmt.name.span
-            info = known.get(key)
-            if info is None:
-                self.ev.tell(messages.unknown_attribute(stmt.name, "conditions", "", sorted(known)))
-                continue
-            value = coerce(self.ev, self.ev.value(stmt.value, self.scope, info), info, key, stmt.value.span, stmt.value)
-            if isinstance(value, Poison):
-                continue
-            self.origins.attribute(f"conditions.{key}", stmt, value)
-            found[key] = ir.Setting(name=key, value=to_ir(value), optional=stmt.optional)
-            feasible.condition(self.ev, self.axes, stmt, value)
-        return tuple(found[k] for k in sorted(found))
-
     # ------------------------------------------------------------ metrics and claims
 
     def _metrics(self) -> tuple[ir.Metric, ...]:
@@ -617,19 +529,3 @@ def _later_ones_took(bench: ir.Bench, number: int, count: Count) -> bool:
 def _names_read(table: Table, axes: Axes) -> set[str]:
     order = axes.order
     return {order[i] for i in axes.reads(table.expr, before=table.name.text)}
-
-
-def _int(value: Val, default: int) -> int:
-    return value if isinstance(value, int) else default
-
-
-def _ns(value: Val, default: int) -> int:
-    return int(value.value) if isinstance(value, Qty) else default
-
-
-def _whole(value: Val) -> int | None:
-    return int(value.value) if isinstance(value, Qty) else None
-
-
-def _word(value: Val, default: str) -> str:
-    return value.text if isinstance(value, Word) else default
