@@ -1,0 +1,1 @@
+"""Fuzzers that are run by hand: what they find becomes a test."""
