@@ -137,7 +137,8 @@ def checked(path: str) -> int:
 
 def formatted(path: str) -> int:
     """Format a text; its size."""
-    from mobench_lang.syntax import format_source, read
+    from mobench_lang.syntax import read
+    from mobench_lang.syntax.format import format_source
 
     source = read(Path(path))
     assert not isinstance(source, tuple)
