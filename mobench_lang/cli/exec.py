@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mobench_lang.cli import specs
+from mobench_lang.cli import specs, terminal
 from mobench_lang.cli.failing import Failure, StoreFailure, store_errors
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _say_dry(result: RunResult, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"run_id": result.run_id, "pending": result.pending, "counts": result.counts}, indent=1))
     else:
-        click.echo(f"{result.run_id}: {result.pending} launches to go")
+        click.echo(f"{result.run_id or 'a new run'}: {result.pending} launches to go")
 
 
 def _say(result: RunResult, verdicts: list[Verdict], db: Path, as_json: bool) -> None:
@@ -167,7 +167,7 @@ def _say(result: RunResult, verdicts: list[Verdict], db: Path, as_json: bool) ->
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
     if verdicts:
-        click.echo(render(verdicts), nl=False)
+        click.echo(render(verdicts, terminal.width()), nl=False)
     click.echo(f'{result.run_id} is in {db}; ask it: mobench sql --db {db} "from results"')
 
 

@@ -9,6 +9,8 @@ import click
 
 from mobench_lang import __version__
 
+INTERRUPTED = 130
+
 # verb -> (module, what it does); the order is that of a first day with mobench
 VERBS = {
     "new": ("new", "Write a spec to start from."),
@@ -44,6 +46,16 @@ class Verbs(click.Group):
         module = import_module(f"mobench_lang.cli.{VERBS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb. An interrupt that it does not answer itself ends with 130: click's own 1 means a failed
+        expectation here.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """The list of verbs, without importing any of them."""

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
+from mobench_lang.cli import terminal
 from mobench_lang.cli.failing import Failure, StoreFailure
+
+MAGIC = b"GGUF"
 
 SPEC = """mobench 1
 
@@ -65,6 +68,9 @@ def command(  # noqa: PLR0917 - click passes options by name
         return
     if not model.is_file():
         raise Failure(f"there is no file {model}")
+    with model.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise Failure(f"{model} is not a GGUF file; Hugging Face's other formats are converted with llama.cpp")
     folder = _compiled(text, runs / ".build" / "quick")
     run_id, failed = _run(folder, runs, db)
     _show(run_id, db, as_json)
@@ -121,6 +127,6 @@ def _show(run_id: str, db: Path, as_json: bool) -> None:
     with store_errors(), reading(db) as connection:
         columns = [str(d[0]) for d in connection.execute(f"DESCRIBE {TABLE.replace('?', 'NULL')}").fetchall()]
         rows = run(connection, TABLE, [run_id])
-    click.echo(render(columns, rows, "json" if as_json else "table"), nl=False)
+    click.echo(render(columns, rows, "json" if as_json else "table", terminal.width()), nl=False)
     if not as_json:
         click.echo(f"{run_id} is in {db}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from mobench_lang.cli import terminal
 from mobench_lang.cli.failing import Failure, store_errors
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     """Ask the database; it is only read. Without a query: a prompt.
 
     `results` has a row per good trial with every axis and metric as a column; `describe results` lists them.
+    Rows that a terminal is too narrow for stand one below the other, without what is empty.
     """
     form = "json" if as_json else form
     if as_list:
@@ -82,7 +84,7 @@ def _once(db: Path, text: str, form: str, output: Path | None) -> None:
 
     with reading(db, sealed=True) as connection:
         answers = ask(connection, text)
-    width = _width() if output is None and sys.stdout.isatty() else None
+    width = terminal.width() if output is None else None
     shown = "\n".join(_shown(a, form, width) for a in answers)
     if output is None:
         click.echo(shown, nl=False)
@@ -97,9 +99,9 @@ def _shown(answer: Answer, form: str, width: int | None) -> str:
 
 
 def _replace(output: Path, text: str) -> None:
-    scratch = output.with_name(f".{output.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(output)
+    from mobench_lang.cli.files import replace_text
+
+    replace_text(output, text)
 
 
 def _parquet(db: Path, text: str, output: Path) -> None:
@@ -110,12 +112,6 @@ def _parquet(db: Path, text: str, output: Path) -> None:
     with reading(db, sealed=True, writable=scratch) as connection:
         to_parquet(connection, text, scratch)
     scratch.replace(output)
-
-
-def _width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns
 
 
 # ---------------------------------------------------------------- the prompt
@@ -147,7 +143,7 @@ def _prompt(db: Path, form: str) -> None:
             continue
         for answer in answers:
             rows = answer.rows[:PROMPT_ROWS]
-            click.echo(_shown(type(answer)(answer.columns, rows), form, _width()), nl=False)
+            click.echo(_shown(type(answer)(answer.columns, rows), form, terminal.width()), nl=False)
             if len(answer.rows) > len(rows):
                 click.echo(f"… {len(answer.rows) - len(rows)} more rows; use LIMIT, or `mobench sql QUERY -o FILE`")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mobench_lang.cli import terminal
 from mobench_lang.cli.failing import Failure
 
 
@@ -49,7 +50,10 @@ def command(runs: tuple[str, ...], root: Path, as_json: bool) -> None:
         )
         for s in found
     ]
-    click.echo(render(("run", "state", "ok", "failed", "skipped", "left", "of", "why"), rows, "table"), nl=False)
+    click.echo(
+        render(("run", "state", "ok", "failed", "skipped", "left", "of", "why"), rows, "table", terminal.width()),
+        nl=False,
+    )
     for s in found:
         if s.holder is not None:
             click.echo(f"{s.run_id} is worked on by process {s.holder}")

@@ -18,6 +18,8 @@ from typing import Any, Literal
 Format = Literal["table", "csv", "json", "jsonl", "md"]
 Rows = Sequence[Sequence[Any]]
 
+READABLE = 12  # characters that a column of a table keeps; where they do not fit, rows stand one below the other
+
 
 def render(columns: Sequence[str], rows: Rows, form: Format, width: int | None = None) -> str:
     """The whole text, ending in a newline; `width` bounds a table (None: as wide as it needs to be)."""
@@ -136,6 +138,8 @@ def _table(columns: Sequence[str], rows: Rows, width: int | None) -> str:
     from rich.table import Table
     from rich.text import Text
 
+    if width is not None and not _fits(columns, rows, width):
+        return _blocks(columns, rows)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(columns):
         justify: Literal["left", "right"] = "right" if _is_number(rows, i) else "left"
@@ -146,6 +150,30 @@ def _table(columns: Sequence[str], rows: Rows, width: int | None) -> str:
     console = Console(file=out, width=width or 100_000, color_system=None, legacy_windows=False)
     console.print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines() if line.strip()) + "\n"
+
+
+def _fits(columns: Sequence[str], rows: Rows, width: int) -> bool:
+    """Whether a table of this width can be read: each column as wide as it needs to be, or `READABLE`."""
+    from rich.cells import cell_len
+
+    needed = 0
+    for i, name in enumerate(columns):
+        needed += 3 + min(READABLE, max(map(cell_len, (_visible(name), *(text(row[i]) for row in rows)))))
+    return needed <= width
+
+
+def _blocks(columns: Sequence[str], rows: Rows) -> str:
+    """A line per value that is not empty, row by row."""
+    from rich.cells import cell_len, set_cell_size
+
+    names = [_visible(name) for name in columns]
+    place = max(map(cell_len, names))
+    lines = []
+    for number, row in enumerate(rows, start=1):
+        lines.append(f"── {number} of {len(rows)}")
+        shown = zip(names, map(text, row), strict=True)
+        lines += [f" {set_cell_size(name, place)}  {value}".rstrip() for name, value in shown if value]
+    return "\n".join(lines) + "\n" if lines else "no rows\n"
 
 
 def _is_number(rows: Rows, column: int) -> bool:

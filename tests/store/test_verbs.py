@@ -12,7 +12,8 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from mobench_lang.cli import export, load, sql, status
+from mobench_lang.cli import export, load, quick, sql, status
+from mobench_lang.cli.main import main
 from mobench_lang.report.tables import render
 from tests.support.folders import RunFolder, above, expectation
 
@@ -203,3 +204,34 @@ def test_cells_never_change_the_shape() -> None:
     assert [json.loads(x)["n"] for x in render(columns, rows, "jsonl").splitlines()] == [r[1] for r in rows]
     assert json.loads(render(("a", "a"), [(1, 2)], "json")) == [{"a": 1, "a_2": 2}]
     assert json.loads(render(("a",), [(float("nan"),)], "json")) == [{"a": None}]
+
+
+def test_rows_that_a_terminal_is_too_narrow_for_stand_one_below_the_other() -> None:
+    columns, rows = ("name", "", "long", "empty"), [("a", 1, "x" * 30, None), ("b", None, "y", None)]
+    assert render(columns, rows, "table", 60).splitlines()[0].split() == ["name", "long", "empty"]
+    assert render(columns, rows, "table", 30) == (
+        f"── 1 of 2\n name   a\n        1\n long   {'x' * 30}\n── 2 of 2\n name   b\n long   y\n"
+    )
+    assert render(columns, [], "table", 20) == "no rows\n"
+
+
+def test_an_answer_is_not_written_where_no_folder_is(work: Path) -> None:
+    found = call(sql.command, "SELECT 1", "-o", "nowhere/x.csv")
+    assert found.exit_code == 2
+    assert "cannot write nowhere/x.csv" in found.output
+
+
+def test_an_interrupt_is_not_the_status_of_a_failed_expectation(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sql, "_once", interrupted)
+    assert call(main, "sql", "SELECT 1").exit_code == 130
+
+
+def test_quick_refuses_what_is_no_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.gguf").write_text("<html>")
+    found = call(quick.command, "x.gguf")
+    assert (found.exit_code, "x.gguf is not a GGUF file" in found.output) == (2, True)
+    assert not Path("runs").exists()
