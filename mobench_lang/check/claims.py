@@ -173,7 +173,7 @@ class Claims:
     def _replacement(self, name: ast.Name, expr: ast.Expr) -> tuple[int, int] | None:
         table = self.axes.tables.get(name.text)
         if table is None:
-            self.ev.tell(messages.per_not_axis(name, self.axes.order))
+            self.ev.tell(messages.per_not_axis(name, self.axes.order, "baseline"))
             return None
         if table.broken:
             return None

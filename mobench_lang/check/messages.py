@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mobench_lang.check import units
 from mobench_lang.check.library import declared
@@ -1348,12 +1348,13 @@ def aggregate_argument(span: Span, name: str) -> Diagnostic:
     return Diagnostic("E0707", f"`{name}` takes one metric", span, helps=(f"such as `{name}(decode_rate)`",))
 
 
-def per_not_axis(name: ast.Name, axes: Sequence[str]) -> Diagnostic:
+def per_not_axis(name: ast.Name, axes: Sequence[str], place: Literal["per", "baseline"] = "per") -> Diagnostic:
     """E0708."""
+    does = "groups by" if place == "per" else "replaces"
     helps, fixes = _near(name.text, axes, name.span)
     return Diagnostic(
         "E0708",
-        f"`per` groups by axes, and `{name.text}` is none of this bench",
+        f"`{place}` {does} axes, and `{name.text}` is none of this bench",
         name.span,
         "not an axis",
         helps=helps or (f"there are {_listing(axes)}",),

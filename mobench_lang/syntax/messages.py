@@ -172,7 +172,7 @@ def unknown_edition(number: int, span: Span) -> Diagnostic:
     """An edition this version does not know."""
     newer = number > EDITION
     help_ = (
-        f"update mobench (`pip install --upgrade mobench`): this version reads edition {EDITION}"
+        f"update mobench: this version reads edition {EDITION}"
         if newer
         else f"editions begin at 1; this version reads edition {EDITION}"
     )
