@@ -26,7 +26,7 @@ from mobench_lang.execute.loop import Context, DeviceLoop, skip_fields
 from mobench_lang.execute.options import Options, Report, RunResult
 from mobench_lang.execute.pending import Work, select, work
 from mobench_lang.execute.progress import Closed, DeviceGone, DeviceReady, Notice, Opened, Preparing
-from mobench_lang.execute.run import Header, Known, Run, began, create, find, keep_plan, resume
+from mobench_lang.execute.run import Header, Known, Run, began, create, find, keep_plan, planned, resume
 from mobench_lang.ir import Entity
 from mobench_lang.plan.cell import artifact_of, resolve
 from mobench_lang.plugins import DeviceError, Engine, PlatformError, PluginError
@@ -70,6 +70,7 @@ class Execution:
         known, _ = self._find({})
         history = known.history if known else History()
         if known and not any(lane.slots for lane in self._works(history).values()) and not self._missing(history):
+            self._renew_plan(known)
             self.report(Notice("info", f"{known.run_id} is complete; --fresh to repeat"))
             return RunResult(known.run_id, known.folder, history.counts(), 0, interrupted=False, resumed=True)
         weights = await self._obtain(history)
@@ -78,6 +79,18 @@ class Execution:
         run = self._open(weights)
         try:
             return await self._execute(run)
+        finally:
+            run.close()
+
+    def _renew_plan(self, known: Known) -> None:
+        """Give a complete run the plan that was asked for: its claims may be new, though no trial is."""
+        if planned(known.folder) == self.build.plan.digest:
+            return
+        run = self._open({})
+        try:
+            keep_plan(run, self.build)
+            run.append("exec", **began(self.build, self.builds))
+            run.append("done", status="complete", counts=run.history.counts())
         finally:
             run.close()
 

@@ -243,15 +243,22 @@ def create(runs: Path, build: Build, header: Header) -> Run:
         raise
 
 
+def planned(folder: Path) -> str | None:
+    """The digest of the plan that a run was last executed with, None before there is one. Raises StoreError."""
+    plan = folder / "plan" / "plan.json"
+    with storing(plan):
+        return str(json.loads(plan.read_bytes())["digest"]) if plan.exists() else None
+
+
 def keep_plan(run: Run, build: Build) -> None:
     """Make `plan/` the plan that is executed now; an earlier one moves to `plans/<digest>`."""
     current = run.folder / "plan"
     with storing(current):
-        if (current / "plan.json").exists():
-            old = json.loads((current / "plan.json").read_bytes())["digest"]
-            if old == build.plan.digest:
-                return
-            kept = run.folder / "plans" / slug(str(old).removeprefix("sha256:")[:16])
+        old = planned(run.folder)
+        if old == build.plan.digest:
+            return
+        if old is not None:
+            kept = run.folder / "plans" / slug(old.removeprefix("sha256:")[:16])
             kept.parent.mkdir(exist_ok=True)
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(current, kept)
