@@ -83,6 +83,7 @@ def _build(what: str | None, runs: Path) -> Path:
     """The build folder meant; a spec is compiled beside the runs."""
     if what is None:
         if specs.is_build(Path("build")):
+            _say_if_old(Path("build"))
             return Path("build")
     elif Path(what).is_dir() or specs.is_build(Path(what)):
         return Path(what)
@@ -97,6 +98,26 @@ def _build(what: str | None, runs: Path) -> Path:
     except BuildFolderError as error:
         raise StoreFailure(str(error)) from error
     return folder
+
+
+def _say_if_old(folder: Path) -> None:
+    """A note where the spec of this folder has changed since it was compiled: what runs is the build."""
+    from mobench_lang.execute.errors import ExecError
+    from mobench_lang.execute.load import load
+    from mobench_lang.plan.compile import plan_only
+
+    try:
+        (path,) = specs.find(())
+        build = load(folder)
+    except (Failure, ExecError):
+        return  # several specs or none; what is wrong with a build is said when it runs
+    build.close()
+    checked, _ = specs.check(path, need_bench=True)
+    bench = checked.bench if checked else None
+    if checked is None or bench is None or bench.name != build.plan.bench:
+        return
+    if plan_only(bench, checked.folders, checked.lock).digest != build.plan.digest:
+        click.echo(f"note: {path} has changed since {folder} was compiled; `mobench compile` takes it over", err=True)
 
 
 def _pairs(given: tuple[str, ...], option: str) -> dict[str, str]:

@@ -71,7 +71,8 @@ def _as_json(plan: Plan, shares: tuple[Estimate, ...]) -> dict[str, object]:
 def _print(plan: Plan, shares: tuple[Estimate, ...]) -> None:
     p = plan.protocol
     click.echo(
-        f"{plan.bench}: {plan.cells:,} cells × {p.repeat} {'repetition' if p.repeat == 1 else 'repetitions'}, "
+        f"{plan.bench}: {plan.cells:,} {'cell' if plan.cells == 1 else 'cells'} × "
+        f"{p.repeat} {'repetition' if p.repeat == 1 else 'repetitions'}, "
         f"{plan.digest[:19]}"
     )
     for axis in plan.axes:

@@ -235,3 +235,16 @@ def test_quick_refuses_what_is_no_gguf_file(tmp_path: Path, monkeypatch: pytest.
     found = call(quick.command, "x.gguf")
     assert (found.exit_code, "x.gguf is not a GGUF file" in found.output) == (2, True)
     assert not Path("runs").exists()
+
+
+def test_a_build_that_is_older_than_its_spec_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(main, "new", "day").exit_code == 0
+    assert call(main, "compile").exit_code == 0
+    assert call(main, "exec", "--dry-run").output == "a new run: 15 launches to go\n"
+    spec = Path("day.bench")
+    spec.write_text(spec.read_text().replace("repeat = 5", "repeat = 6"))
+    assert call(main, "exec", "--dry-run").output == (
+        "note: day.bench has changed since build was compiled; `mobench compile` takes it over\n"
+        "a new run: 15 launches to go\n"
+    )
