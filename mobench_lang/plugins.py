@@ -34,7 +34,8 @@ class Attribute(Frozen):
     Types: bool int number string duration size temperature ratio power rate frequency charge, `enum` (with `values`),
     `list of <type>`, `cpus` (`all`, `big_cores`, `little_cores` or a list of cpu numbers), and references: model engine
     device workload meter task source. `min`/`max` bound ints (inclusive).
-    An `address` says where one physical device is reached: it is no part of a plan.
+    An `address` says where one physical device is reached: it is no part of a plan. A `reserved` attribute is part of
+    the language that this version cannot do yet; the text says what it will be.
     """
 
     type: str
@@ -45,6 +46,7 @@ class Attribute(Frozen):
     required: bool = False
     default: str = ""
     address: bool = False
+    reserved: str = ""
 
 
 class Delivery(Frozen):

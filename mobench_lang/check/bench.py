@@ -20,7 +20,7 @@ from mobench_lang.check.load import Module
 from mobench_lang.check.names import Bound
 from mobench_lang.check.origins import Origins
 from mobench_lang.check.procedure import Procedure
-from mobench_lang.check.schema import PROTOCOL_BLOCKS, ROLES, Schema
+from mobench_lang.check.schema import DECLARED, PROTOCOL_BLOCKS, ROLES, Schema
 from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, label
 from mobench_lang.matrix import Count, expand, projections, size
 from mobench_lang.metrics import DEFAULT_METRICS, RESULT_COLUMNS
@@ -182,7 +182,10 @@ class Checker:
 
     def _section(self, kind: ast.Name, block: ast.Block) -> None:
         known = (*PROTOCOL_BLOCKS, "matrix")
-        if kind.text not in known:
+        reserved = self.schema.blocks[kind.text].reserved if kind.text in self.schema.blocks else ""
+        if reserved and kind.text not in DECLARED:
+            self.ev.tell(messages.reserved(kind.span, f"`{kind.text}`", reserved))
+        elif kind.text not in known:
             self.ev.tell(messages.unknown_block(kind, known, "inside a bench"))
         elif kind.text in self.parts.sections:
             self.ev.tell(messages.repeated(kind, self.parts.sections[kind.text].kind.span))

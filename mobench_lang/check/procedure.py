@@ -42,7 +42,11 @@ class Procedure:
         for key, attr in entities.attributes_of(self.ev, block.body if block is not None else ()).items():
             info = known.get(key)
             if info is None:
-                self.ev.tell(messages.unknown_attribute(attr.name, kind, "", sorted(known)))
+                usable = sorted(k for k, a in known.items() if not a.reserved)
+                self.ev.tell(messages.unknown_attribute(attr.name, kind, "", usable))
+                continue
+            if info.reserved:
+                self.ev.tell(messages.reserved(attr.name.span, f"`{key}`", info.reserved))
                 continue
             value = coerce(self.ev, self.ev.value(attr.value, self.env, info), info, key, attr.value.span, attr.value)
             self.origins.attribute(f"{kind}.{key}", attr, value)

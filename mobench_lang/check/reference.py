@@ -58,7 +58,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _attributes(attributes: Mapping[str, Attribute]) -> str:
-    rows = ((f"`{name}`", _type(a), _default(a), a.doc) for name, a in attributes.items())
+    rows = ((f"`{name}`", _type(a), _default(a), a.doc) for name, a in attributes.items() if not a.reserved)
     return _table(("attribute", "type", "default", "meaning"), rows)
 
 
