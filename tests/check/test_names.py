@@ -243,6 +243,8 @@ def test_every_independent_fault_is_told_and_no_more() -> None:
 def test_reserved_things_say_so() -> None:
     rejects('let token = secret("TOKEN")', "E0410", at='secret("TOKEN")')
     rejects("task t { }", "E0410", at="task t")
+    rejects(bench("accuracy { limit = 10 }"), "E0410", at="accuracy")
+    rejects(bench("run { adaptive = true }"), "E0410", at="adaptive")
 
 
 def test_prompts_and_random_tokens_do_not_mix() -> None:
