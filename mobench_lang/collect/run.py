@@ -29,12 +29,13 @@ Key = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One launch in the journal: its records, of which the end or the start may be missing."""
+    """One launch in the journal: its records, of which the end or the start may be missing. `interrupted`: with
+    the whole `exec`, by whoever ran it."""
 
     start: Mapping[str, Any] | None
     end: Mapping[str, Any] | None
     skip: Mapping[str, Any] | None
-    host_died: bool
+    interrupted: bool
 
 
 def read_run(folder: Path) -> Run:
@@ -122,11 +123,14 @@ def _entries(run: Run) -> dict[Key, _Entry]:
     skips: dict[Key, Mapping[str, Any]] = {}
     began: dict[Key, int] = {}  # how many `exec` records stood before the start
     execs, closed = 0, False
+    stopped: set[int] = set()  # the `exec`s that were interrupted
     for record in run.journal:
         kind = record.get("kind")
         if kind in ("exec", "done"):
             execs += kind == "exec"
             closed = kind == "done"
+            if closed and record.get("status") == "interrupted":
+                stopped.add(execs)
             continue
         key = _key(record)
         if key is None:
@@ -142,7 +146,7 @@ def _entries(run: Run) -> dict[Key, _Entry]:
     for key in sorted({*starts, *ends}, key=lambda k: int((starts.get(k) or ends[k]).get("seq", 0))):
         if key not in ends and alive and began[key] == execs:
             continue  # still running
-        found[key] = _Entry(starts.get(key), ends.get(key), None, key not in ends)
+        found[key] = _Entry(starts.get(key), ends.get(key), None, key not in ends and began[key] in stopped)
     launched = {(cell, rep) for cell, rep, _ in found}
     for key, record in skips.items():
         if key[:2] not in launched:  # a later exec could run it after all
@@ -197,6 +201,8 @@ def _launched(
 
 
 def _verdict(entry: _Entry) -> Verdict:
+    if entry.end is None and entry.interrupted:
+        return Verdict("failed", "interrupted", "mobench exec was interrupted; the next one measures it again", ())
     if entry.end is None:
         return Verdict("failed", "host_died", "the host ended before the launch did", ())
     status = str(entry.end.get("status"))

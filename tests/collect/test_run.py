@@ -40,6 +40,16 @@ def test_a_launch_whose_host_died_is_a_failure(tmp_path: Path) -> None:
     assert keys(run) == [("c000", 0, 0, "failed", "host_died", True)]
 
 
+def test_an_interrupt_is_not_the_death_of_a_host(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.launch(passes=Passes(), status=None)
+    run.journal("done", status="interrupted", counts={})
+    assert keys(run) == [("c000", 0, 0, "failed", "interrupted", True)]
+    run.journal("exec", pid=2, argv=[], host="h")
+    run.launch(rep=1, passes=Passes(), status=None)
+    assert [k[4] for k in keys(run)] == ["interrupted", "host_died"]
+
+
 def test_a_launch_that_is_running_is_no_record_yet(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     run.launch(status=None)
