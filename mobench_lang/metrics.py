@@ -57,10 +57,6 @@ class MetricInfo:
     channels: tuple[str, ...] = ()
     join: Join = "mean"
 
-    def to_store(self, value: Decimal, unit: str) -> float:
-        """A number of the language in the unit of the store; a number that is already in it stays as it is."""
-        return float(value * self.scale) if unit == self.base else float(value)
-
 
 @cache
 def metrics() -> Mapping[str, MetricInfo]:

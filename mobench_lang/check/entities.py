@@ -12,7 +12,6 @@ from mobench_lang.check import messages
 from mobench_lang.check.coerce import coerce
 from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.names import Env
-from mobench_lang.check.schema import DECLARED
 from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Val, Word, text
 from mobench_lang.plugins import Attribute
 from mobench_lang.source import Span
@@ -181,8 +180,3 @@ def check_workload(ev: Evaluator, value: Ent) -> bool:
     for key in strange:
         ev.tell(messages.not_for_random(value.spans[key], value.name, key))
     return not strange
-
-
-def is_declaration(kind: str) -> bool:
-    """True for the kinds of top-level blocks that declare a thing."""
-    return kind in DECLARED

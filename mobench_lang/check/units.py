@@ -82,11 +82,6 @@ def read(value: Decimal, unit: str) -> Qty:
     return Qty(ARITHMETIC.multiply(value, factor), dimension.base)
 
 
-def is_unit(text: str) -> bool:
-    """True for every unit that the language accepts."""
-    return _ALIASES.get(text, text) in _UNITS
-
-
 def number(value: Decimal) -> str:
     """A decimal without exponent and trailing zeros."""
     text = format(value.normalize(ARITHMETIC), "f")

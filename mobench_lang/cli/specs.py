@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mobench_lang.check import Checked
     from mobench_lang.diagnostics import Diagnostics
     from mobench_lang.lockfile import Lock
-    from mobench_lang.plan.model import Plan
 
 FORMATS = ("text", "json", "sarif", "github")
 STRICT = {"W0608": "E0608", "W0609": "E0609", "W0613": "E0613"}
@@ -114,21 +113,3 @@ def usable(paths: tuple[str, ...], *, locked: bool = False) -> list[Spec]:
 def is_build(path: Path) -> bool:
     """True for a build folder."""
     return (path / "plan.json").is_file()
-
-
-def plan_of(text: str | None) -> Plan:
-    """The plan of a spec or of a build folder."""
-    from mobench_lang.execute.errors import BuildError
-    from mobench_lang.execute.load import load
-    from mobench_lang.plan.compile import plan_only
-
-    if text is not None and is_build(Path(text)):
-        try:
-            build = load(Path(text))
-        except BuildError as error:
-            raise Failure(str(error)) from error
-        build.close()
-        return build.plan
-    (spec,) = usable((text,) if text else ())
-    assert spec.checked.bench is not None  # noqa: S101 - usable() has seen to it
-    return plan_only(spec.checked.bench, spec.checked.folders, spec.checked.lock)

@@ -31,10 +31,6 @@ def _edit(message: str, span: Span, text: str, safe: bool = True) -> Fix:
     return Fix(message, (Edit(span, text),), safe)
 
 
-def _before(span: Span) -> Span:
-    return Span(span.source, span.start, span.start)
-
-
 def _after(span: Span) -> Span:
     return Span(span.source, span.end, span.end)
 
