@@ -22,7 +22,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from mobench_lang.engines.llama_cpp import digests, library
+from mobench_lang import digests
+from mobench_lang.engines.llama_cpp import library
 
 FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DGGML_NATIVE=ON", "-DCMAKE_SKIP_RPATH=ON",

@@ -23,7 +23,7 @@ from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
 AGGREGATES = ("median", "mean", "min", "max", "p50", "p95", "p99", "cv")
-_FEW = {"p95": 20, "p99": 100}
+_FEW = {"p95": 20, "p99": 100, "cv": 2}
 Function = Literal["median", "mean", "min", "max", "p50", "p95", "p99", "cv"]
 
 
@@ -68,6 +68,9 @@ class Claims:
                 self.ev.tell(messages.needs_unit(bare.span, bare.term.value, DIMENSIONS[other.base]))
             else:
                 self.ev.tell(messages.claim_units(expr, left.spoken, right.spoken, DIMENSIONS.get(left.base)))
+            return None
+        if not (_is_measured(left.term) or _is_measured(right.term)):
+            self.ev.tell(messages.not_a_claim(expr.span))
             return None
         op = cast(Literal["<", "<=", ">", ">=", "==", "!="], expr.op)
         return ir.Comparison(op=op, left=left.term, right=right.term)
@@ -218,6 +221,16 @@ class Typed:
     def spoken(self) -> str:
         """What it is, for people."""
         return DIMENSIONS[self.base].spoken if self.base else "a bare number"
+
+
+def _is_measured(term: ir.Term) -> bool:
+    """True if a term depends on what is measured."""
+    match term:
+        case ir.Aggregate():
+            return True
+        case ir.Arithmetic():
+            return _is_measured(term.left) or _is_measured(term.right)
+    return False
 
 
 def _lift(one: Typed, other: Typed) -> Typed:

@@ -320,6 +320,13 @@ def out_of_range(span: Span, key: str, value: int, want: Attribute) -> Diagnosti
     )
 
 
+def outside(span: Span, key: str, allowed: str, found: str) -> Diagnostic:
+    """E0315, of what is no count."""
+    return Diagnostic(
+        "E0315", f"`{key}` is {allowed}, found {found}", span, "out of range", helps=("choose a number within",)
+    )
+
+
 def negative(span: Span, key: str, value: Qty) -> Diagnostic:
     """E0316."""
     return Diagnostic(
@@ -1364,6 +1371,14 @@ def per_not_axis(name: ast.Name, axes: Sequence[str], place: Literal["per", "bas
 
 def few_values(span: Span, function: str, count: int, least: int) -> Diagnostic:
     """W0709."""
+    if function == "cv":
+        return Diagnostic(
+            "W0709",
+            "`cv` needs at least two values, and `repeat` is 1",
+            span,
+            "cannot be decided",
+            helps=("raise `repeat`",),
+        )
     return Diagnostic(
         "W0709",
         f"`{function}` over {count} values is little more than their maximum",

@@ -67,11 +67,17 @@ class Procedure:
         start, abort = values.get("start_below"), values.get("abort_above")
         if isinstance(start, Qty) and isinstance(abort, Qty) and start.value >= abort.value:
             self.ev.tell(messages.gate_order(settings["start_below"][1]))
+        load = values.get("max_load")
+        if isinstance(load, int | Decimal) and not 0 < load <= 1:
+            self.ev.tell(
+                messages.outside(settings["max_load"][1], "max_load", "a share above 0 and up to 1", str(load))
+            )
+        if "timeout" in values and not _ns(values["timeout"], 1):
+            self.ev.tell(messages.outside(settings["timeout"][1], "timeout", "above 0s", "0s"))
         for key in ("start_below", "abort_above"):
             if key in values:
                 feasible.sensor(self.ev, self.axes, settings[key][1])
                 break
-        load = values.get("max_load")
         protocol = ir.Protocol(
             warmup=_int(values.get("warmup"), 1),
             repeat=_int(values.get("repeat"), 5),

@@ -153,11 +153,14 @@ def _store(db: Path, result: RunResult) -> list[Verdict]:
     from mobench_lang.judge.judge import judge
     from mobench_lang.store.database import writing
     from mobench_lang.store.load import load_run
+    from mobench_lang.store.query import measured_nowhere
 
     assert result.folder is not None  # noqa: S101 - not a dry run
     try:
         with store_errors(), writing(db) as connection:
             load_run(connection, result.folder)
+            for metric, reason in measured_nowhere(connection, result.run_id):
+                click.echo(f"note: no trial has a value of {metric} ({reason})", err=True)
             return judge(connection, result.run_id)
     except Failure as failure:
         raise StoreFailure(

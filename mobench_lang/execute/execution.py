@@ -57,6 +57,8 @@ class Execution:
         self.fleet = await open_fleet(self.build, set(self.chosen), self.runs, self.options.devices)
         for name, refusal in self.fleet.refused.items():
             self.report(DeviceGone(name, refusal.reason, refusal.message))
+        if not self.fleet.devices and {r.reason for r in self.fleet.refused.values()} == {"no_target"}:
+            raise UsageError("no device of this plan can be executed by this version; nothing was started")
         try:
             return await (self._dry_run() if self.options.dry_run else self._locked())
         finally:

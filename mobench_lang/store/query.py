@@ -30,6 +30,20 @@ class Answer:
     rows: list[tuple[Any, ...]]
 
 
+NOWHERE = """
+SELECT m.name, mode(m.reason)
+FROM metric m JOIN trial t USING (run_id, trial_id)
+WHERE m.run_id = ? AND t.status = 'ok' AND NOT t.warmup
+GROUP BY m.name HAVING count(m.value) = 0 AND mode(m.reason) <> 'not_applicable'
+ORDER BY m.name
+"""
+
+
+def measured_nowhere(connection: Connection, run_id: str) -> list[tuple[str, str]]:
+    """The metrics of a run that no good trial has a value of, with the usual reason."""
+    return [(str(name), str(reason)) for name, reason in connection.execute(NOWHERE, [run_id]).fetchall()]
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """A query that ships with mobench."""

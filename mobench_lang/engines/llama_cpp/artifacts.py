@@ -22,7 +22,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mobench_lang.engines.llama_cpp import digests, gguf_file, hub, library
+from mobench_lang import digests
+from mobench_lang.engines.llama_cpp import gguf_file, hub, library
 from mobench_lang.lockfile import names_quant
 from mobench_lang.plan.model import PlanArtifact
 from mobench_lang.plugins import ArtifactError, Weights

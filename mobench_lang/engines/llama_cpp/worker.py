@@ -21,8 +21,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mobench_lang import __version__
-from mobench_lang.engines.llama_cpp import digests, gguf_file, library
+from mobench_lang import __version__, digests
+from mobench_lang.engines.llama_cpp import gguf_file, library
 from mobench_lang.engines.llama_cpp.events import WriteError, Writer
 from mobench_lang.engines.llama_cpp.faults import EXIT_BAD_JOB, EXIT_CANNOT_WRITE, EXIT_FAILED, EXIT_OK, WorkerError
 from mobench_lang.engines.llama_cpp.memory import Marks
