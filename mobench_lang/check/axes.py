@@ -79,14 +79,11 @@ class AxisEnv:
         if table is None:
             return self.parent.find(name)
         value = POISON if table.broken else self.now.get(name, POISON)
-        for other in self.tables.values():
-            if (
-                other.binds
-                and other.binds.split(".")[0] == name
-                and isinstance(value, Ent)
-                and other.name.text in self.now
-            ):
-                value = bound_entity(value, other.binds.split(".")[1], self.now[other.name.text])
+        if isinstance(value, Ent):
+            for other in self.tables.values():
+                role, _, key = other.binds.partition(".")
+                if role == name and other.name.text in self.now:
+                    value = bound_entity(value, key, self.now[other.name.text])
         return Bound(value, table.span, table.want)
 
     def names(self) -> Iterator[str]:
@@ -172,6 +169,7 @@ class Axes:
             return None
         choices: list[ir.Choice] = []
         for key in projections(before, reads):
+            self.ev.budget.for_a_combination()
             rows = self._rows(group, tables, fixed, self.at(reads, key))
             if rows is None:
                 return None

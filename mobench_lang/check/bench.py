@@ -410,6 +410,7 @@ class Checker:
         true: list[tuple[int, ...]] = []
         unknown: list[tuple[int, ...]] = []
         for key in keys:
+            self.ev.budget.for_a_combination()
             truth = self.ev.truth(condition, self.axes.at(reads, key))
             if isinstance(truth, Poison):
                 return None

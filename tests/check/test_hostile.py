@@ -238,3 +238,9 @@ def test_every_single_word_as_a_value() -> None:
                      f"let x = ({one}) + ({one})", f"let x = ({one}) < ({one})", f"let x = ({one}) in ({one})",
                      f"let x = m {{ context = {one} }}"):  # fmt: skip
             check(f"{MODEL}\n{text}")
+
+
+def test_a_clause_over_many_combinations_is_no_hostile_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, 2_000, False))
+    axes = "prompt in 1..20\noutput in 1..20\nworkload in [generate(prompt = prompt, output = output)]"
+    compiles(matrix(axes + "\nexclude where prompt + output > 30 and prompt * 2 > output + 3", without="workload"))
