@@ -95,6 +95,7 @@ class Checker:
         self.axes = Axes(self.ev, self.scope, self.scope.axes)
         self.parts = Parts()
         self.origins = Origins(self.module)
+        self.walks: tuple[ir.Walk, ...] = ()
 
     def run(self) -> ir.Bench | None:
         """All passes in order."""
@@ -102,6 +103,7 @@ class Checker:
         self._roles()
         walks = self._walks()
         if walks is not None:
+            self.walks = walks
             self._bind()
         usable = walks is not None and not self.axes.broken
         excludes = tuple(self._clause(e, usable) for e in self.parts.excludes)
@@ -401,12 +403,7 @@ class Checker:
             self.ev.value(condition, env)
             return None
         reads = self.axes.reads(condition)
-        walks = (
-            [self.axes.steps({})]
-            if not self.parts.includes
-            else [self.axes.steps(self._included(i) or {}) for i in self.parts.includes] + [self.axes.steps({})]
-        )
-        keys = {k: None for steps in walks if steps is not None for k in projections(steps, reads)}
+        keys = {k: None for walk in self.walks for k in projections(walk.steps, reads)}
         true: list[tuple[int, ...]] = []
         unknown: list[tuple[int, ...]] = []
         for key in keys:

@@ -36,6 +36,7 @@ from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
 MAX_VALUES = 10_000_000  # a file may build at most so many values …
+MAX_COMBINATIONS = 1_000_000  # of axes that lists and clauses of a matrix may be evaluated for
 FREE_STEPS = 100  # what one combination of a matrix may take of them for nothing
 MAX_STEPS = 1_000_000  # … in so many steps: a hostile comprehension ends within two seconds (1.4 s measured)
 
@@ -47,10 +48,12 @@ class Budget:
     values: int = MAX_VALUES
     steps: int = MAX_STEPS
     told: bool = False
+    combinations: int = MAX_COMBINATIONS
 
     def for_a_combination(self) -> None:
         """Room for one combination of a matrix: their number has a bound of its own, so plain clauses are free."""
-        self.steps = min(MAX_STEPS, self.steps + FREE_STEPS)
+        self.combinations -= 1
+        self.steps = min(MAX_STEPS, self.steps + FREE_STEPS) if self.combinations >= 0 else 0
 
 
 @dataclass

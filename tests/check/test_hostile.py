@@ -26,8 +26,8 @@ def within(seconds: float) -> Iterator[None]:
 
 @pytest.fixture
 def small_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of the steps, so that using them up takes a moment only."""
-    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, MAX_STEPS // 10, False))
+    """A tenth of the steps and fewer combinations, so that using them up takes a moment only."""
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, MAX_STEPS // 10, False, 50_000))
 
 
 def test_the_whole_budget_is_used_up_in_bounded_time() -> None:
@@ -241,6 +241,6 @@ def test_every_single_word_as_a_value() -> None:
 
 
 def test_a_clause_over_many_combinations_is_no_hostile_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, 2_000, False))
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, 2_000, False, 1_000))
     axes = "prompt in 1..20\noutput in 1..20\nworkload in [generate(prompt = prompt, output = output)]"
     compiles(matrix(axes + "\nexclude where prompt + output > 30 and prompt * 2 > output + 3", without="workload"))
