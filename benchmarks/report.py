@@ -91,14 +91,16 @@ Beside the engine's process. Goal: ≤ 0.5 % of a core at 10 Hz.
 
 def startup(r: dict[str, Any]) -> str:
     """Start-up."""
-    goals = {"mobench --help": "≤ 100", "mobench check quickstart.bench": "≤ 150"}
-    rows = [
-        (f"`{n}`", f"{x['median_ms']:.0f}", f"{x['above_bare_ms']:+.0f}", goals.get(n, ""))
-        for n, x in r["commands"].items()
-    ]
+    goals = {"mobench --help": 100, "mobench check quickstart.bench": 150}
+    rows = []
+    for name, x in r["commands"].items():
+        goal = goals.get(name)
+        said = "" if goal is None else f"≤ {goal}: {'met' if x['above_bare_ms'] <= goal else 'missed'}"
+        rows.append((f"`{name}`", f"{x['median_ms']:.0f}", f"{x['above_bare_ms']:+.0f}", said))
     return f"""## Start-up, in ms
 
-Whole processes, {r["rounds"]} interleaved rounds, warm.
+Whole processes, {r["rounds"]} interleaved rounds, warm. A check spends most of its time on imports: pydantic, the models of
+the IR and the manifests are about a third of it.
 
 {table(("command", "median", "above bare python", "goal"), rows)}"""
 
