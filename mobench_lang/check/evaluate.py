@@ -223,7 +223,11 @@ class Evaluator:
     def _exhausted(self, span: Span) -> Poison:
         if not self.budget.told:
             self.budget.told = True
-            self.report(messages.over_budget(span, MAX_VALUES))
+            many = self.budget.combinations < 0
+            found = (
+                messages.over_combinations(span, MAX_COMBINATIONS) if many else messages.over_budget(span, MAX_VALUES)
+            )
+            self.report(found)
         return POISON
 
     def _range(self, expr: ast.Range, env: Env) -> Val:

@@ -526,6 +526,17 @@ def too_large(span: Span) -> Diagnostic:
     )
 
 
+def over_combinations(span: Span, limit: int) -> Diagnostic:
+    """E0334, of a matrix."""
+    return Diagnostic(
+        "E0334",
+        f"the lists and clauses of this matrix are needed for more than {limit:,} combinations of axes",
+        span,
+        "stopped here",
+        helps=("let a clause read fewer axes, or shorten an axis that it reads",),
+    )
+
+
 def over_budget(span: Span, limit: int) -> Diagnostic:
     """E0334."""
     return Diagnostic(
