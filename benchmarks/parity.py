@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.peers import llama_bench  # noqa: E402
 from mobench_lang.engines.llama_cpp import engine, gguf_file  # noqa: E402
+from mobench_lang.ir import Entity  # noqa: E402
 from tests.support.gguf_maker import LARGE, make  # noqa: E402
 
 TESTS = {"prefill": (512, 0), "decode": (0, 128)}
@@ -108,6 +109,9 @@ def pairs(binary: Path, model: Path, count: int, threads: int, rng: random.Rando
     return rows
 
 
+LLAMA_CPP = Entity(kind="engine", name="llama_cpp", base="llama_cpp", pack="llama_cpp")
+
+
 def worker(model: Path, prompt: int, output: int, threads: int) -> int:
     """One launch of mobench's worker: ns from the first call into the library to the last token."""
     with tempfile.TemporaryDirectory() as name:
@@ -122,7 +126,7 @@ def worker(model: Path, prompt: int, output: int, threads: int) -> int:
             )
         )  # fmt: skip
         files = {"{job}": str(job), "{events}": str(events)}
-        argv = [files.get(word, word) for word in engine.launch("host").argv]
+        argv = [files.get(word, word) for word in engine.launch("host", LLAMA_CPP).argv]
         path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
         subprocess.run(argv, check=True, capture_output=True, timeout=600, env=os.environ | {"PYTHONPATH": path})
         requests = [e for e in map(json.loads, events.read_text().splitlines()) if e["e"] == "request"]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from mobench_lang.ir import Entity, Frozen
 
@@ -72,7 +72,9 @@ class Manifest(Frozen):
     `parameters` are attributes of the `device` block (targets) or the `engine` block (engines). `metrics` are what the
     pack delivers; `conditions` what a target can set. `quants` are the weight formats an engine can run (on targets
     in `targets`, all if empty), `derives` those it can make from a published file. `predeclared` is the name of a
-    device that needs no declaration.
+    device that needs no declaration. `templates` are the files that `compile` renders into the folder of each device
+    (`run.sh` from `templates/run.sh.j2` beside the manifest); `templates_from` are packages whose folder `templates`
+    those may include from.
     """
 
     manifest: Literal[1]
@@ -88,6 +90,8 @@ class Manifest(Frozen):
     targets: tuple[str, ...] = ()
     predeclared: str = ""
     conflicts: tuple[Conflict, ...] = ()
+    templates: tuple[str, ...] = ()
+    templates_from: tuple[str, ...] = ()
     executes: bool = True
     why_not: str = ""
 
@@ -96,21 +100,34 @@ class Manifest(Frozen):
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
-    """How to start an instrument for one job: argument vector (with `{job}` and `{events}` replaced), environment."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Weights:
-    """A model file ready to be pushed or opened: host path, sha256, size in bytes, and how it came to be."""
+    """A file ready to be pushed or opened, such as a model: host path, sha256, size in bytes, how it came to be."""
 
     path: Path
     sha256: str
     size: int
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start an instrument for one job: argument vector and environment.
+
+    In the vector `{job}` and `{events}` are replaced by the paths on the device, and `{name}` by that of each of the
+    `files`: programs of the host that the device needs, and that are made executable there.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    files: Mapping[str, Weights] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What ends a launch: its time in ns, and the temperature of the default sensor in m°C (None: no limit)."""
+
+    timeout_ns: int
+    abort_above: int | None = None
 
 
 class Engine(Protocol):
@@ -119,7 +136,10 @@ class Engine(Protocol):
     name: str
 
     def build(self, platform: str) -> str:
-        """The engine's build on a platform (`host`, `android-arm64`, …) as one line; part of what resume pins.
+        """The engine's build on a platform as one line; part of what resume pins.
+
+        A platform is `host` or `<system>-<processor>` (`linux-arm64`, `android-arm64`), with `+dotprod` where the
+        processor has the instructions for dot products and half precision.
 
         Raises PlatformError if the engine cannot run there.
         """
@@ -139,11 +159,8 @@ class Engine(Protocol):
         Raises ArtifactError with what is wrong and what to do, also where the engine takes nothing from a hub.
         """
 
-    def job_engine(self, engine: Entity) -> dict[str, Any]:
-        """The `engine` part of a job from a resolved engine value."""
-
-    def launch(self, platform: str) -> Launch:
-        """How to start the instrument on a platform."""
+    def launch(self, platform: str, engine: Entity) -> Launch:
+        """How to start the instrument on a platform for a resolved engine value."""
 
 
 class PlatformError(Exception):
@@ -205,13 +222,13 @@ class Session(Protocol):
     async def push(self, weights: Weights) -> str:
         """Make weights available on the device; the path there."""
 
-    async def start(self, job: Job, launch: Launch, folder: Path) -> None:
+    async def start(self, job: Job, launch: Launch, folder: Path, limits: Limits) -> None:
         """Start a launch, detached, its own process group; raw files will end up in `folder`."""
 
-    async def wait(self, timeout_ns: int, abort_above: int | None = None) -> Outcome:
-        """Wait for the launch to end; end it when the time is over (`timeout`) or its default sensor reads more than
-        `abort_above` m°C (`too_hot`). Then every raw file is in `folder`. Only the process itself is judged here: what
-        the events say of errors is read by the core."""
+    async def wait(self) -> Outcome:
+        """Wait for the launch to end; end it when its time is over (`timeout`) or its default sensor reads more than
+        its limit (`too_hot`). Then every raw file is in `folder`. Only the process itself is judged here: what the
+        events say of errors is read by the core."""
 
     async def cancel(self) -> None:
         """End a running launch and everything it started."""
@@ -230,14 +247,37 @@ class Finding:
     help: str = ""
 
 
+class Simulated(Protocol):
+    """A running virtual device: the attributes by which its target opens it (a `serial`, a `host` and `port`)."""
+
+    attributes: Mapping[str, str | int]
+
+    async def end(self) -> None:
+        """End what stands for the device; what is on it stays for the next time."""
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """What a target has beside `Target` if its devices can be simulated (`exec --simulate`)."""
+
+    def profiles(self) -> list[dict[str, Any]]:
+        """The devices that can be simulated: `[{name, target, summary, …}]`."""
+
+    async def simulate(self, profile: str, scratch: Path) -> Simulated:
+        """Start a virtual device, or the one that an earlier process left in `scratch`: same identity, same files.
+        DeviceError says what the host lacks for it."""
+
+
 class Target(Protocol):
-    """A target plug-in. It may also have `diagnose(self, where: Path) -> list[Finding]`, for `mobench doctor`."""
+    """A target plug-in. It may also be a `Simulator`, and have `diagnose(self, where: Path) -> list[Finding]`, for
+    `mobench doctor`."""
 
     name: str
 
-    async def open(self, device: Entity, scratch: Path) -> Session:
+    async def open(self, device: Entity, scratch: Path, scripts: Path) -> Session:
         """Open a device, changing nothing on it; DeviceError says why not. `scratch` is a host folder, shared by all
-        devices of a project, for state that survives a crash."""
+        devices of a project, for state that survives a crash; `scripts` is the folder that `compile` made for this
+        device from the manifest's `templates`."""
 
     def discover(self) -> list[dict[str, Any]]:
         """What is attached: `[{name, target, identity, state, …}]`."""
@@ -289,6 +329,11 @@ def _manifest(kind: str, name: str, point: metadata.EntryPoint) -> Manifest:
             f"the manifest {path} is of the {manifest.kind} {manifest.name!r}, registered as {kind} {name!r}"
         )
     return manifest
+
+
+def package(kind: str, name: str) -> str:
+    """The package of a pack, by its entry point; imports nothing."""
+    return _entry_points(kind)[name].module
 
 
 @cache

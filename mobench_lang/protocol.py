@@ -108,7 +108,11 @@ class Score(Message):
 
 
 class Job(Message):
-    """`job.json`: one launch of the instrument. `passes` are run in order in one process after one load."""
+    """`job.json`: one launch of the instrument. `passes` are run in order in one process after one load.
+
+    `affinity` are the CPUs to run on. A name instead of numbers stands for a cluster that the instrument finds itself
+    (jobs of a build folder, made before the device is known); one that cannot answers `affinity_failed`.
+    """
 
     version: Literal[1] = 1
     job_id: str
@@ -119,7 +123,7 @@ class Job(Message):
     warmup: int = 1
     measured: int = 1
     seed: int = 0
-    affinity: tuple[int, ...] | None = None
+    affinity: tuple[int, ...] | Literal["big_cores", "little_cores"] | None = None
     keep_text: bool = True
 
 

@@ -8,20 +8,25 @@ import click
 
 
 @click.command("devices")
+@click.option("--profiles", is_flag=True, help="List the devices that `exec --simulate NAME=PROFILE` can put in place.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def command(as_json: bool) -> None:
+def command(profiles: bool, as_json: bool) -> None:
     """List the devices that the installed targets see, with what each of them is."""
     import json
 
     from mobench_lang.cli.failing import Failure
-    from mobench_lang.plugins import PluginError, manifests, target
+    from mobench_lang.plugins import PluginError, Simulator, manifests, target
 
     found: list[dict[str, Any]] = []
     missing: list[tuple[str, str]] = []
     try:
         for name, manifest in manifests("target").items():
             if manifest.executes:
-                found += target(name).discover()
+                pack = target(name)
+                if not profiles:
+                    found += pack.discover()
+                elif isinstance(pack, Simulator):
+                    found += pack.profiles()
             else:
                 missing.append((name, manifest.why_not))
     except PluginError as error:
@@ -29,7 +34,9 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
-    for device in found:
+    for profile in found if profiles else ():
+        click.echo(f"{profile['name']}  {profile['target']}  {profile['summary']}")
+    for device in () if profiles else found:
         facts = device.get("facts", {})
         about = ", ".join(str(facts[k]) for k in ("cpu", "os", "kernel") if facts.get(k))
         click.echo(f"{device['name']}  {device['target']}  {device['identity']}  {device.get('state', '')}  {about}")

@@ -29,6 +29,9 @@ INTERRUPTED = 130
 @click.option(
     "--device", "devices", multiple=True, metavar="NAME=ADDRESS", help="Use another physical device under a name."
 )
+@click.option(
+    "--simulate", "profiles", multiple=True, metavar="NAME=PROFILE", help="Put a virtual device under a name."
+)
 @click.option("--only", "condition", metavar="EXPR", help='Measure some cells: "quant == Q8_0 and engine.threads > 2".')
 @click.option("--retry-failed", is_flag=True, help="Measure failed trials again.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Keep a note with the run.")
@@ -43,8 +46,9 @@ INTERRUPTED = 130
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(  # noqa: PLR0917 - click passes options by name
-    what: str | None, runs: Path, db: Path, devices: tuple[str, ...], condition: str | None, retry_failed: bool,
-    labels: tuple[str, ...], fresh: bool, dry_run: bool, gate: str, as_json: bool,
+    what: str | None, runs: Path, db: Path, devices: tuple[str, ...], profiles: tuple[str, ...],
+    condition: str | None, retry_failed: bool, labels: tuple[str, ...], fresh: bool, dry_run: bool, gate: str,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Run a build, or resume it where it stopped; then load it into the database and judge it.
 
@@ -65,6 +69,7 @@ def command(  # noqa: PLR0917 - click passes options by name
         fresh=fresh,
         dry_run=dry_run,
         devices=_pairs(devices, "--device"),
+        simulate=_pairs(profiles, "--simulate"),
     )
     try:
         with showing() as report:

@@ -18,7 +18,7 @@ from mobench_lang.execute.load import Build, axis_index
 from mobench_lang.execute.lock import FileLock
 from mobench_lang.ir import Entity
 from mobench_lang.plan.cell import with_attribute
-from mobench_lang.plugins import DeviceError, PluginError, Session, Target
+from mobench_lang.plugins import DeviceError, PluginError, Session, Simulated, Simulator, Target
 
 STATE = ".devices"
 """Folder beside the runs: locks of physical devices, and what targets must remember across a crash of the host."""
@@ -34,6 +34,7 @@ class Device:
     session: Session
     facts: dict[str, Any]
     scratch: Path
+    scripts: Path
 
     @property
     def identity(self) -> str:
@@ -55,10 +56,11 @@ class Refusal:
 
 @dataclass(slots=True)
 class Fleet:
-    """The devices of an `exec`."""
+    """The devices of an `exec`, and what stands for those that are simulated."""
 
     devices: dict[str, Device] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
+    simulated: list[Simulated] = field(default_factory=list)
     _locks: dict[str, FileLock] = field(default_factory=dict)
 
     def lanes(self) -> list[list[Device]]:
@@ -85,38 +87,84 @@ class Fleet:
                 await device.session.close()
             except (DeviceError, OSError):
                 continue  # it is gone already, which is what was wanted
+        for simulated in self.simulated:
+            await simulated.end()
+        self.simulated.clear()
         for lock in self._locks.values():
             lock.release()
         self._locks.clear()
 
 
-async def open_fleet(build: Build, wanted: set[str], runs: Path, serials: Mapping[str, str]) -> Fleet:
-    """Open the wanted devices of a plan. Raises UsageError for serials of devices that the plan does not have."""
+async def open_fleet(
+    build: Build, wanted: set[str], runs: Path, serials: Mapping[str, str], profiles: Mapping[str, str]
+) -> Fleet:
+    """Open the wanted devices of a plan, under other serials or as virtual devices where that is asked for.
+
+    Raises UsageError for names that the plan does not have and profiles that nobody knows.
+    """
     axis = build.plan.axes[axis_index(build.plan, "device")]
-    unknown = sorted(set(serials) - set(axis.labels))
+    unknown = sorted((set(serials) | set(profiles)) - set(axis.labels))
     if unknown:
         raise UsageError(f"the plan has no device {', '.join(unknown)}; it has {', '.join(axis.labels)}")
+    if both := sorted(set(serials) & set(profiles)):
+        raise UsageError(f"{', '.join(both)} is to be simulated and to be another device; choose one of them")
     scratch = runs / STATE
     fleet = Fleet()
     for name, value in zip(axis.labels, axis.values, strict=True):
         if name not in wanted or not isinstance(value, Entity):
             continue
-        entity = with_attribute(value, "serial", serials[name]) if name in serials else value
-        opened = await open_device(name, entity, scratch)
+        entity: Entity | Refusal = with_attribute(value, "serial", serials[name]) if name in serials else value
+        if name in profiles:
+            entity = await _simulate(fleet, value, profiles[name], scratch)
+        opened = (
+            entity if isinstance(entity, Refusal) else await open_device(name, entity, scratch, build.scripts(name))
+        )
         if isinstance(opened, Refusal):
             fleet.refused[name] = opened
         else:
             fleet.devices[name] = opened
+            opened.facts["simulated"] = bool(opened.facts.get("simulated")) or name in profiles
     return fleet
 
 
-async def open_device(name: str, entity: Entity, scratch: Path) -> Device | Refusal:
-    """Open one device and read its facts."""
+async def _simulate(fleet: Fleet, entity: Entity, profile: str, scratch: Path) -> Entity | Refusal:
+    """Start what stands for a device; the device with its address. Raises UsageError for an unknown profile."""
+    target = _target(entity)
+    if isinstance(target, Refusal):
+        return target
+    if not isinstance(target, Simulator):
+        raise UsageError(
+            f"devices of the target {entity.pack} cannot be simulated; `mobench devices --profiles` lists all that can"
+        )
+    names = [str(known["name"]) for known in target.profiles()]
+    if profile not in names:
+        raise UsageError(f"the target {entity.pack} has no profile {profile!r}; it has {', '.join(names)}")
+    try:
+        simulated = await target.simulate(profile, scratch)
+    except DeviceError as error:
+        return Refusal(error.code, str(error))
+    fleet.simulated.append(simulated)
+    for key, value in simulated.attributes.items():
+        entity = with_attribute(entity, key, value)
+    return entity
+
+
+def _target(entity: Entity) -> Target | Refusal:
     if entity.pack not in plugins.manifests("target"):
         return Refusal("no_target", f"no pack for the target {entity.pack!r} is installed")
     try:
-        target = plugins.target(entity.pack)
-        session = await target.open(entity, scratch)
+        return plugins.target(entity.pack)
+    except PluginError as error:
+        return Refusal("no_target", str(error))
+
+
+async def open_device(name: str, entity: Entity, scratch: Path, scripts: Path) -> Device | Refusal:
+    """Open one device and read its facts."""
+    target = _target(entity)
+    if isinstance(target, Refusal):
+        return target
+    try:
+        session = await target.open(entity, scratch, scripts)
         try:
             facts = await session.facts()
         except BaseException:
@@ -124,6 +172,4 @@ async def open_device(name: str, entity: Entity, scratch: Path) -> Device | Refu
             raise
     except DeviceError as error:
         return Refusal(error.code, str(error))
-    except PluginError as error:
-        return Refusal("no_target", str(error))
-    return Device(name, entity, target, session, facts, scratch)
+    return Device(name, entity, target, session, facts, scratch, scripts)

@@ -54,7 +54,9 @@ class Execution:
         if not self.chosen:
             raise UsageError("no cell of the plan is chosen by --only")
         self._warn_of_other_packs()
-        self.fleet = await open_fleet(self.build, set(self.chosen), self.runs, self.options.devices)
+        self.fleet = await open_fleet(
+            self.build, set(self.chosen), self.runs, self.options.devices, self.options.simulate
+        )
         for name, refusal in self.fleet.refused.items():
             self.report(DeviceGone(name, refusal.reason, refusal.message))
         if not self.fleet.devices and {r.reason for r in self.fleet.refused.values()} == {"no_target"}:

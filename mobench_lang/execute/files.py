@@ -7,24 +7,12 @@ path parts made of safe characters.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import re
 from pathlib import Path
 
 from mobench_lang.execute.errors import storing
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _TEMPORARY = ".part"
-
-
-def slug(name: str) -> str:
-    """A path part for a name: the name itself if it is safe, else its safe characters and a hash that keeps it
-    unique."""
-    safe = _UNSAFE.sub("-", name).strip(".-")[:48]
-    if safe == name:
-        return name
-    return f"{safe or 'x'}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:

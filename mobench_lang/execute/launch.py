@@ -22,7 +22,7 @@ from mobench_lang.execute.files import sync_files, write_atomic
 from mobench_lang.execute.outcome import Result, judge
 from mobench_lang.execute.run import Run
 from mobench_lang.plan.model import PlanProtocol
-from mobench_lang.plugins import DeviceError, Launch, Outcome
+from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome
 from mobench_lang.protocol import Job
 
 BUSY_SHARE = 0.05
@@ -94,8 +94,9 @@ async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opene
     after: dict[str, Any] = {}
     try:
         before = await device.session.state()
-        await device.session.start(job, prepared.command, folder)
-        outcome = await device.session.wait(protocol.timeout_ns, protocol.abort_above)
+        limits = Limits(protocol.timeout_ns, protocol.abort_above)
+        await device.session.start(job, prepared.command, folder, limits)
+        outcome = await device.session.wait()
         after = await device.session.state()
     except DeviceError as error:
         outcome = Outcome("failed", "lost_device" if error.code == "lost" else error.code, str(error))

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from mobench_lang.execute.errors import BuildError
 from mobench_lang.execute.places import placed
+from mobench_lang.names import slug
 from mobench_lang.plan.digest import plan_digest
 from mobench_lang.plan.model import PLAN_VERSION, Plan
 
@@ -63,6 +64,10 @@ class Build:
     def device_labels(self) -> tuple[str, ...]:
         """The names of the devices, as they stand in results."""
         return self.plan.axes[axis_index(self.plan, "device")].labels
+
+    def scripts(self, device: str) -> Path:
+        """The folder that `compile` made for a device; there is none where its target needs no scripts."""
+        return self.folder / slug(device)
 
     def close(self) -> None:
         """Close the file of the cells."""

@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from mobench_lang.execute import gate
 from mobench_lang.execute.artifacts import Artifacts
 from mobench_lang.execute.devices import Device, Refusal, open_device
+from mobench_lang.execute.errors import BuildError
 from mobench_lang.execute.history import Trial
-from mobench_lang.execute.jobs import RefusedError, make_job
 from mobench_lang.execute.launch import Launched, Prepared, Step, launch
 from mobench_lang.execute.load import Build
 from mobench_lang.execute.outcome import RETRIED
 from mobench_lang.execute.pending import Work
 from mobench_lang.execute.progress import DeviceGone, Progress, TrialEnded, TrialStarted, Waiting
 from mobench_lang.execute.run import Run
-from mobench_lang.execute.schedule import Slot, token_seed
 from mobench_lang.plan.cell import artifact_of, resolve
+from mobench_lang.plan.errors import JobError
+from mobench_lang.plan.jobs import RefusedError, cpus, make_job
+from mobench_lang.plan.schedule import Slot, token_seed
 from mobench_lang.plugins import DeviceError, Engine
 from mobench_lang.protocol import JobModel
 
@@ -111,20 +113,21 @@ class DeviceLoop:
             job = make_job(
                 cell,
                 job_id=f"{self.context.run.run_id}/{cell_id}/r{slot.rep}",
-                engine=engine,
                 model=JobModel(
                     path=path,
                     sha256=weights.sha256,
                     size=weights.size,
                     chat_template=template if isinstance(template, str) else None,
                 ),
-                facts=device.facts,
+                affinity=cpus(cell.device.get("affinity"), device.facts),
                 protocol=plan.protocol,
                 measured=slot.measured,
                 seed=token_seed(plan.protocol.seed, cell_id),
             )
-            command = engine.launch(device.session.platform)
+            command = engine.launch(device.session.platform, cell.engine)
             return Prepared(job, command, plan.protocol, tuple(cell.labels.items()))
+        except JobError as error:
+            raise BuildError(str(error)) from error
         except RefusedError as refused:
             return Refusal(refused.reason, refused.detail)
         except DeviceError as error:
@@ -201,7 +204,7 @@ class DeviceLoop:
             for pause in REOPEN_AFTER_S:
                 self.context.report(Waiting(name, "the lost device", None))
                 await asyncio.sleep(pause)
-                found = await open_device(name, device.entity, device.scratch)
+                found = await open_device(name, device.entity, device.scratch, device.scripts)
                 if isinstance(found, Refusal):
                     last = found
                     continue

@@ -14,8 +14,8 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked of `exec`. `only` chooses cells; `devices` overrides serials by device name; `cache` is where
-    engines keep derived and downloaded weights."""
+    """What was asked of `exec`. `only` chooses cells; `devices` overrides serials by device name, `simulate`
+    puts virtual devices of a profile in their place; `cache` is where engines keep derived and downloaded weights."""
 
     cache: Path
     only: Only | None = None
@@ -24,6 +24,7 @@ class Options:
     fresh: bool = False
     dry_run: bool = False
     devices: Mapping[str, str] = field(default_factory=dict)
+    simulate: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

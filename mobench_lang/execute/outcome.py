@@ -144,7 +144,7 @@ def _differences(job: Job, used: dict[str, Any]) -> list[tuple[str, str]]:
     compare(
         "wrong_affinity",
         "CPUs",
-        None if job.affinity is None else sorted(job.affinity),
+        sorted(job.affinity) if isinstance(job.affinity, tuple) else None,
         None if affinity is None else sorted(affinity),
     )
     if engine.gpu_layers is not None and (engine.gpu_layers == 0) != (used.get("n_gpu_layers") == 0):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from mobench_lang.execute.history import FINISHED, History, Trial
 from mobench_lang.execute.load import Build
-from mobench_lang.execute.schedule import Slot, schedule
 from mobench_lang.ir import Value
 from mobench_lang.plan.cell import resolve
+from mobench_lang.plan.schedule import Slot, schedule
 
 Only = Callable[[Mapping[str, str], Mapping[str, Value]], bool]
 """Whether a cell is wanted, from the labels and the values of its axes, with what free axes bind applied."""
@@ -53,7 +53,7 @@ def work(build: Build, cells: list[int], history: History, *, retry_failed: bool
     good = frozenset({"ok"}) if retry_failed else FINISHED
     pending: list[Slot] = []
     done = total = 0
-    for slot in schedule(build, cells, protocol):
+    for slot in schedule(build.ids, cells, protocol):
         device = labels[build.device_index[slot.cell]]
         cell = build.ids[slot.cell]
         total += slot.measured

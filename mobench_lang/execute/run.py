@@ -7,6 +7,7 @@ begins a new run, and the reason is said.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,11 +20,12 @@ from typing import Any
 
 from mobench_lang import __version__
 from mobench_lang.execute.errors import BuildError, StoreError, storing
-from mobench_lang.execute.files import slug, sync_folder, write_atomic
+from mobench_lang.execute.files import sync_folder, write_atomic
 from mobench_lang.execute.history import History
 from mobench_lang.execute.journal import Journal, Record, read_journal
 from mobench_lang.execute.load import Build
 from mobench_lang.execute.lock import FileLock
+from mobench_lang.names import slug
 
 RUN_VERSION = 1
 PLAN_FILES = ("plan.json", "cells.jsonl", "origins.json")
@@ -274,12 +276,16 @@ def keep_plan(run: Run, build: Build) -> None:
 
 def _copy_plan(build: Build, folder: Path) -> None:
     """Copy the plan as it was loaded. Raises BuildError if it was compiled anew in between."""
-    for name in PLAN_FILES:
+    for name in (*PLAN_FILES, *(name for name, _ in build.plan.files)):
         source = build.folder / name
         if source.exists():
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source, folder / name)
             with (folder / name).open("rb") as file:
                 os.fsync(file.fileno())
+    for name, digest in build.plan.files:
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise BuildError(f"{build.folder} was changed while exec read it; compile the spec again")
     same = json.loads((folder / "plan.json").read_bytes()).get("digest") == build.plan.digest
     if not same or (folder / "cells.jsonl").stat().st_size != build.size:
         raise BuildError(f"{build.folder} was compiled anew while exec read it; run exec again")

@@ -1,8 +1,9 @@
 """Compile: from a checked bench to a build folder.
 
-In: `ir.Bench`, the lock. Out: `plan.json`, `cells.jsonl`, `origins.json` and, where local files or device addresses are
-needed, `places.json`. Guarantee: the same bench and lock give the same bytes in any folder, on any machine, under any
-hash seed; a folder is replaced whole or not at all; cells are streamed, never held.
+In: `ir.Bench`, the lock. Out: `plan.json`, `cells.jsonl`, `origins.json`, a folder for each device that is driven by
+scripts (`lower.py`) and, where local files or device addresses are needed, `places.json`. Guarantee: the same bench and
+lock give the same bytes in any folder, on any machine, under any hash seed; a folder is replaced whole or not at all;
+cells are streamed, never held.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from mobench_lang.lockfile import NO_LOCK, Lock
 from mobench_lang.matrix import Count, Vector, expand
 from mobench_lang.plan.artifacts import Located, locate
 from mobench_lang.plan.digest import canonical_json, plan_digest
+from mobench_lang.plan.errors import JobError, RenderError
+from mobench_lang.plan.lower import lower
 from mobench_lang.plan.model import (
     Plan,
     PlanAxis,
@@ -65,6 +68,8 @@ def compile_bench(bench: Bench, out: Path, folders: Mapping[str, Path | None], l
         _replace(scratch, out)
     except OSError as error:
         raise BuildFolderError(f"cannot write {out}: {error.strerror}; the build folder is as it was") from error
+    except (JobError, RenderError) as error:
+        raise BuildFolderError(str(error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Build(plan, out)
@@ -117,6 +122,8 @@ def _write(bench: Bench, folder: Path, out: Path, identity: Identity) -> tuple[P
             digest.update(chunk)
             file.write(chunk)
     plan = _plan(bench, count, identity, digest.hexdigest())
+    plan = plan.model_copy(update={"files": lower(plan, folder)})
+    plan = plan.model_copy(update={"digest": plan_digest(plan)})
     (folder / "plan.json").write_bytes(canonical_json(plan) + b"\n")
     origins = [o.model_dump(mode="json") for o in bench.origins]
     (folder / "origins.json").write_text(json.dumps(origins, ensure_ascii=False, indent=1) + "\n", "utf-8")
@@ -244,7 +251,7 @@ def _plan(bench: Bench, count: Count, identity: Identity, cells: str) -> Plan:
         content = hashlib.sha256(canonical_json(plan)).digest()
         protocol = plan.protocol.model_copy(update={"seed": int.from_bytes(content[:4], "big")})
         plan = plan.model_copy(update={"protocol": protocol})
-    return plan.model_copy(update={"digest": plan_digest(plan)})
+    return plan
 
 
 def _skipped(bench: Bench, count: Count) -> tuple[PlanSkip, ...]:

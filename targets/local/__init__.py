@@ -21,8 +21,8 @@ class LocalTarget:
 
     name = "local"
 
-    async def open(self, device: Entity, scratch: Path) -> LocalSession:
-        """Open this machine. Raises DeviceError where it is not Linux."""
+    async def open(self, device: Entity, scratch: Path, scripts: Path) -> LocalSession:  # noqa: ARG002
+        """Open this machine; it needs no scripts. Raises DeviceError where it is not Linux."""
         if not sys.platform.startswith("linux"):
             raise DeviceError("unsupported", f"the local target needs Linux; this is {sys.platform}")
         if device.get("serial") is not None:

@@ -24,7 +24,7 @@ from mobench_targets.local.child import Child
 from mobench_targets.local.sensors import read_text
 
 from mobench_lang.plan.model import PlanSetting
-from mobench_lang.plugins import DeviceError, Launch, Outcome, Weights
+from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome, Weights
 from mobench_lang.protocol import Job
 
 HZ = 10
@@ -46,6 +46,7 @@ class LocalSession:
         self._engine: Child | None = None
         self._sampler: Child | None = None
         self._folder = Path()
+        self._limits = Limits(0)
         self._spawned = 0
         self._oom_kills = 0
 
@@ -76,12 +77,13 @@ class LocalSession:
             raise DeviceError("artefact_missing", f"{weights.path} is gone; run exec again to obtain it")
         return str(weights.path.resolve())
 
-    async def start(self, job: Job, launch: Launch, folder: Path) -> None:
+    async def start(self, job: Job, launch: Launch, folder: Path, limits: Limits) -> None:
         """Start the sampler, then the engine in a session of its own on the job's CPUs."""
-        self._folder = folder.resolve()
+        self._folder, self._limits = folder.resolve(), limits
         token = secrets.token_hex(16)
         environment = {**os.environ, **launch.env, leftovers.TOKEN: token}
         places = {"{job}": str(self._folder / "job.json"), "{events}": str(self._folder / "events.jsonl")}
+        places |= {f"{{{name}}}": str(file.path) for name, file in launch.files.items()}
         argv = [places.get(word, word) for word in launch.argv]
         self._oom_kills = oom_kills(self._root)
         try:
@@ -89,7 +91,7 @@ class LocalSession:
             self._sampler = Child(self._sampler_argv(), environment, self._folder, feed=True)
             self._spawned = time.monotonic_ns()
             self._engine = Child(argv, environment, self._folder, output=True)
-            if job.affinity is not None:
+            if isinstance(job.affinity, tuple):
                 os.sched_setaffinity(self._engine.pid, job.affinity)
                 rest = os.sched_getaffinity(0) - set(job.affinity)
                 os.sched_setaffinity(self._sampler.pid, rest or os.sched_getaffinity(0))
@@ -111,10 +113,11 @@ class LocalSession:
         out = str(self._folder / "samples.jsonl")
         return [sys.executable, "-I", "-S", str(SAMPLER), out, str(HZ), str(SLOW_EVERY), *words]
 
-    async def wait(self, timeout_ns: int, abort_above: int | None = None) -> Outcome:
+    async def wait(self) -> Outcome:
         """Wait for the engine to end, or end it."""
         engine = self._engine
         assert engine is not None  # noqa: S101 - called between start and the next start
+        timeout_ns, abort_above = self._limits.timeout_ns, self._limits.abort_above
         deadline = self._spawned / 1e9 + timeout_ns / 1e9
         reason, detail = "", ""
         while not await engine.gone(self._pause(deadline, abort_above)):

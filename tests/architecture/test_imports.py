@@ -12,6 +12,7 @@ from tests.architecture.tree import ROOT, Import, Module, imports, is_library, m
 CONTRACTS = (
     "mobench_lang",
     "mobench_lang.width",
+    "mobench_lang.names",
     "mobench_lang.lockfile",
     "mobench_lang.source",
     "mobench_lang.diagnostics",

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from mobench_lang.engines.llama_cpp import PARAMETERS, artifacts, engine, gguf_file, hub, library
+from mobench_lang.engines.llama_cpp import artifacts, engine, gguf_file, hub, library
 from mobench_lang.ir import Entity
 from mobench_lang.plan.model import PlanArtifact
 from mobench_lang.plugins import ArtifactError, Manifest, PlatformError, Weights, manifests
+from mobench_lang.protocol import JobEngine
 from tests.support.gguf_maker import make
 from tests.support.hub_server import COMMIT, Hub, serve
 
@@ -278,10 +279,10 @@ def test_the_build_names_version_commit_and_libraries() -> None:
         engine.build("android-arm64")
 
 
-def test_the_engine_part_of_a_job() -> None:
-    value = Entity(
-        kind="engine", name="x", base="llama_cpp", attrs=(("batch", 64), ("mmap", False), ("type_k", "q8_0"))
-    )
-    assert engine.job_engine(value) == {"batch": 64, "mmap": False, "type_k": "q8_0"}
-    assert set(manifests("engine")["llama_cpp"].parameters) == set(PARAMETERS)
-    assert {"{job}", "{events}"} < set(engine.launch("host").argv)
+def test_how_the_worker_is_started() -> None:
+    value = Entity(kind="engine", name="llama_cpp", base="llama_cpp", pack="llama_cpp")
+    assert {"{job}", "{events}"} < set(engine.launch("host", value).argv)
+
+
+def test_every_parameter_is_a_field_of_the_job() -> None:
+    assert set(manifests("engine")["llama_cpp"].parameters) <= JobEngine.model_fields.keys()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,3 +139,40 @@ def test_a_target_that_is_not_installed(lab: Lab, tmp_path: Path) -> None:
 def test_nothing_chosen(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no cell"):
         lab.exec(plans.build(tmp_path / "build"), only=lambda labels, values: False)
+
+
+def test_a_virtual_device_stands_in_for_a_real_one(lab: Lab, tmp_path: Path) -> None:
+    build = plans.build(tmp_path / "build", devices=(plans.device("phone"),))
+    assert lab.exec(build, simulate={"phone": "fast"}).counts == {"ok": 1}
+    (real,) = lab.folders()
+    header = json.loads((real / "run.json").read_text())
+    assert header["simulated"] is True
+    assert header["devices"]["phone"]["identity"] == "virtual-fast"
+    assert header["devices"]["phone"]["facts"]["simulated"] is True
+    assert not list((lab.runs / ".devices").glob("*.running"))
+    # The real device begins a run of its own.
+    assert lab.exec(build).counts == {"ok": 1}
+    assert [json.loads((f / "run.json").read_text())["simulated"] for f in lab.folders()] == [True, False]
+
+
+def test_a_simulator_that_cannot_start_is_a_reason(lab: Lab, tmp_path: Path) -> None:
+    build = plans.build(tmp_path / "build", devices=(plans.device("phone"),))
+    assert lab.exec(build, simulate={"phone": "absent"}).counts == {"skipped": 1}
+    assert by_device(lab, "skip") == {"phone": ["simulator_missing"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"simulate": {"phone": "slow"}}, "no profile 'slow'; it has fast, absent"),
+        ({"simulate": {"tablet": "fast"}}, "no device tablet; it has phone, here"),
+        ({"simulate": {"here": "fast"}}, "devices of the target local cannot be simulated"),
+        ({"simulate": {"phone": "fast"}, "devices": {"phone": "x"}}, "choose one"),
+    ],
+)
+def test_what_cannot_be_simulated_is_said(lab: Lab, tmp_path: Path, options: dict[str, Any], says: str) -> None:
+    here = plans.entity("device", "here", "local")
+    build = plans.build(tmp_path / "build", devices=(plans.device("phone"), here))
+    with pytest.raises(UsageError, match=re.escape(says)):
+        lab.exec(build, **options)
+    assert not lab.folders()

@@ -80,7 +80,7 @@ def test_the_example_can_be_loaded_and_has_what_the_protocols_ask() -> None:
     target, engine = plugins.target("subproc"), plugins.engine("echo")
     assert (target.name, engine.name) == ("subproc", "echo")
     assert {"open", "discover"} <= set(dir(target))
-    assert {"build", "obtain", "pin", "job_engine", "launch"} <= set(dir(engine))
+    assert {"build", "obtain", "pin", "launch"} <= set(dir(engine))
 
 
 def test_two_packs_of_one_name_are_refused(install: Install) -> None:

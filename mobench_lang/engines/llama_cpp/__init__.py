@@ -1,30 +1,25 @@
 """The engine `llama_cpp`: llama.cpp on this machine, through llama-cpp-python.
 
-In: plan artefacts and resolved engine values. Out: verified weights, the engine part of a job, and how the worker is
-started. Importing this package loads neither the library nor anything else that is heavy: weights are quantized and
-measured in processes of their own, and those import this package too, so the core's models are imported where they are
-used (70 ms and 5 MB that a worker does not need).
+In: plan artefacts and resolved engine values. Out: verified weights, and how the worker is started. Importing this
+package loads neither the library nor anything else that is heavy: weights are quantized and measured in processes of
+their own, and those import this package too, so the core's models are imported where they are used (70 ms and 5 MB
+that a worker does not need).
 """
 
 from __future__ import annotations
 
 import sys
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mobench_lang.engines.llama_cpp import library
 
 if TYPE_CHECKING:
-    from mobench_lang.ir import Entity, Value
+    from mobench_lang.ir import Entity
     from mobench_lang.plan.model import PlanArtifact
     from mobench_lang.plugins import Launch, Weights
 
 HOST = "host"
-PARAMETERS = (
-    "threads", "threads_batch", "batch", "ubatch", "n_ctx", "gpu_layers", "backend", "flash_attention", "type_k",
-    "type_v", "mmap", "seed",
-)  # fmt: skip
 
 
 class LlamaCpp:
@@ -57,11 +52,7 @@ class LlamaCpp:
 
         return artifacts.pin(artifact, cache)
 
-    def job_engine(self, engine: Entity) -> dict[str, Any]:
-        """The parameters that are set, as plain JSON values."""
-        return {name: _plain(value) for name, value in engine.attrs if name in PARAMETERS and value is not None}
-
-    def launch(self, platform: str) -> Launch:
+    def launch(self, platform: str, engine: Entity) -> Launch:  # noqa: ARG002
         """The worker of this package in this Python; raises PlatformError."""
         from mobench_lang.plugins import Launch
 
@@ -69,18 +60,6 @@ class LlamaCpp:
         # -P: the folder that mobench is called from must not shadow a module of the worker
         worker = ("-P", "-m", "mobench_lang.engines.llama_cpp.worker", "{job}", "{events}")
         return Launch(argv=(sys.executable, *worker), env={"PYTHONUNBUFFERED": "1"})
-
-
-def _plain(value: Value) -> str | int | bool:
-    from mobench_lang.ir import Quantity
-
-    if isinstance(value, Quantity):
-        value = value.value
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        return int(value)
-    if isinstance(value, str | int | bool):
-        return value
-    raise TypeError(f"{value!r} is no parameter of llama_cpp")
 
 
 engine = LlamaCpp()

@@ -123,12 +123,14 @@ def read_job(path: Path) -> Job:
     return job
 
 
-def place(wanted: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def place(wanted: tuple[int, ...] | str | None) -> tuple[int, ...] | None:
     """Bind this process to cpus, before the library starts threads; the cpus it is really bound to."""
     if not hasattr(os, "sched_setaffinity"):
         if wanted is not None:
             raise WorkerError("affinity_failed", "this system cannot bind a process to cpus")
         return None
+    if isinstance(wanted, str):
+        raise WorkerError("affinity_failed", f"this worker is told cpus by number, not by the name {wanted}")
     if wanted is not None:
         try:
             os.sched_setaffinity(0, wanted)

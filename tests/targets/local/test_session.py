@@ -14,7 +14,7 @@ from mobench_targets.local.leftovers import TOKEN
 from mobench_targets.local.session import LocalSession
 
 from mobench_lang import plugins
-from mobench_lang.plugins import DeviceError, Launch, Outcome
+from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome
 from mobench_lang.protocol import Job, JobEngine, JobModel, JobWorkload, SampleHead, SampleRow, SampleTail
 from tests.support import plans
 from tests.support.ready import Ready, gone
@@ -38,14 +38,14 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ready:
 
 
 async def launch(session: LocalSession, folder: Path, what: Job, timeout_ns: int = MINUTE) -> Outcome:
-    await start(session, folder, what)
-    return await session.wait(timeout_ns)
+    await start(session, folder, what, timeout_ns)
+    return await session.wait()
 
 
-async def start(session: LocalSession, folder: Path, what: Job) -> None:
+async def start(session: LocalSession, folder: Path, what: Job, timeout_ns: int = MINUTE) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "job.json").write_text(what.model_dump_json())
-    await session.start(what, plugins.engine("fake").launch("host"), folder)
+    await session.start(what, plugins.engine("fake").launch("host", plans.fake()), folder, Limits(timeout_ns))
 
 
 def run(tmp_path: Path, behave: str, **more: int) -> Outcome:
@@ -87,7 +87,7 @@ def test_killed_by_somebody_else_is_a_crash(tmp_path: Path, ready: Ready) -> Non
         await start(session, tmp_path / "trial", job("hang"))
         _, pid = await ready.wait_async()
         os.kill(pid, 9)
-        return await session.wait(MINUTE)
+        return await session.wait()
 
     assert asyncio.run(main()).reason == "crashed"
 
@@ -102,7 +102,7 @@ def test_cancelled_in_the_middle(tmp_path: Path, ready: Ready) -> None:
     async def main() -> int:
         session = LocalSession(tmp_path)
         await start(session, tmp_path / "trial", job("hang"))
-        waiting = asyncio.create_task(session.wait(MINUTE))
+        waiting = asyncio.create_task(session.wait())
         _, pid = await ready.wait_async()
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -154,7 +154,7 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     async def main() -> None:
         session = LocalSession(tmp_path)
         (tmp_path / "trial").mkdir()
-        await session.start(job("ok"), Launch(("/nonexistent/engine", "{job}"), {}), tmp_path / "trial")
+        await session.start(job("ok"), Launch(("/nonexistent/engine", "{job}"), {}), tmp_path / "trial", Limits(MINUTE))
 
     with pytest.raises(DeviceError, match="/nonexistent/engine cannot be started") as caught:
         asyncio.run(main())
@@ -170,8 +170,8 @@ def test_arguments_are_a_vector(tmp_path: Path) -> None:
         session = LocalSession(tmp_path)
         folder.mkdir()
         command = Launch((sys.executable, "-c", code, hostile, "{job}", "x{job}"), {"ODD": hostile})
-        await session.start(job("ok"), command, folder)
-        return await session.wait(MINUTE)
+        await session.start(job("ok"), command, folder, Limits(MINUTE))
+        return await session.wait()
 
     assert asyncio.run(main()).status == "ok"
     assert json.loads((folder / "seen").read_text()) == [hostile, str(folder / "job.json"), "x{job}"]
@@ -200,19 +200,19 @@ def test_leftovers_are_ended_by_a_new_session(tmp_path: Path, ready: Ready) -> N
 
 
 def test_open_and_discover(tmp_path: Path) -> None:
-    session = asyncio.run(target.open(plans.LOCAL, tmp_path))
+    session = asyncio.run(target.open(plans.LOCAL, tmp_path, tmp_path))
     (found,) = target.discover()
     assert found["identity"] == asyncio.run(session.facts())["identity"]
     assert (found["name"], found["target"], found["state"]) == ("local", "local", "ready")
     with pytest.raises(DeviceError, match="has no serial"):
-        asyncio.run(target.open(plans.entity("device", "local", "local", serial="x"), tmp_path))
+        asyncio.run(target.open(plans.entity("device", "local", "local", serial="x"), tmp_path, tmp_path))
 
 
 def test_elsewhere_it_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert target.discover() == []
     with pytest.raises(DeviceError, match="the local target needs Linux; this is win32"):
-        asyncio.run(target.open(plans.LOCAL, tmp_path))
+        asyncio.run(target.open(plans.LOCAL, tmp_path, tmp_path))
 
 
 def test_the_manifest_is_the_pack(tmp_path: Path) -> None:

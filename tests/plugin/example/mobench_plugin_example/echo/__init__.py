@@ -1,6 +1,6 @@
 """The engine `echo`: a fixed amount of hashing per token, really done and really timed.
 
-In: artefacts of a plan. Out: weights on the host (any file will do), the `engine` part of a job, and how to start
+In: artefacts of a plan. Out: weights on the host (any file will do), and how to start
 `instrument.py`, which does the work.
 """
 
@@ -10,7 +10,6 @@ import hashlib
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from mobench_lang.ir import Entity
 from mobench_lang.plan.model import PlanArtifact
@@ -50,12 +49,7 @@ class Echo:
         """Nothing to pin: `echo` takes files of this machine only."""
         raise ArtifactError(f"echo has no hub: it cannot look {artifact.repo} up")
 
-    def job_engine(self, engine: Entity) -> dict[str, Any]:
-        """The one parameter goes through `extra`, which is an engine's own."""
-        rounds = engine.get("rounds")
-        return {"name": "echo", "extra": {} if rounds is None else {"rounds": rounds}}
-
-    def launch(self, platform: str) -> Launch:
+    def launch(self, platform: str, engine: Entity) -> Launch:
         """The instrument as a program: it imports nothing of mobench."""
         return Launch(argv=(sys.executable, instrument.__file__, "{job}", "{events}"), env={})
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from mobench_lang.ir import Entity
 from mobench_lang.plan.model import PlanSetting
-from mobench_lang.plugins import DeviceError, Launch, Outcome, Weights
+from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome, Weights
 from mobench_lang.protocol import Job
 
 
@@ -33,6 +33,7 @@ class Process:
         self._is_ours = is_ours
         self._process: asyncio.subprocess.Process | None = None
         self._folder = storage
+        self._limits = Limits(0)
         self._spawned = 0
 
     async def facts(self) -> dict[str, Any]:
@@ -72,14 +73,15 @@ class Process:
             part.rename(path)
         return str(path)
 
-    async def start(self, job: Job, launch: Launch, folder: Path) -> None:
+    async def start(self, job: Job, launch: Launch, folder: Path, limits: Limits) -> None:
         """Write the job and start the instrument in a process group of its own."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self._folder, self._limits = folder, limits
         work = Path(tempfile.mkdtemp(dir=self._storage, prefix="job-"))
         self._work = work
         (work / "job.json").write_text(job.model_dump_json(), "utf-8")
         places = {"{job}": str(work / "job.json"), "{events}": str(work / "events.jsonl")}
+        places |= {f"{{{name}}}": str(file.path) for name, file in launch.files.items()}
         argv = [places.get(argument, argument) for argument in launch.argv]
         with (work / "stderr.log").open("wb") as log:
             self._spawned = time.monotonic_ns()
@@ -92,11 +94,11 @@ class Process:
                 start_new_session=True,
             )
 
-    async def wait(self, timeout_ns: int, abort_above: int | None = None) -> Outcome:
+    async def wait(self) -> Outcome:
         """Wait for the end or make one; then move the raw files. There is no sensor to abort by."""
         if self._process is None:
             raise DeviceError("not_started", "nothing was started on this device")
-        is_late = False
+        timeout_ns, is_late = self._limits.timeout_ns, False
         try:
             status = await asyncio.wait_for(self._process.wait(), timeout_ns / 1e9)
         except TimeoutError:
@@ -135,7 +137,7 @@ class Subproc:
 
     name = "subproc"
 
-    async def open(self, device: Entity, scratch: Path) -> Process:
+    async def open(self, device: Entity, scratch: Path, scripts: Path) -> Process:
         """A folder and nothing else; DeviceError where it cannot be written."""
         if sys.platform == "win32":
             raise DeviceError("unsupported", "the target subproc needs process groups")

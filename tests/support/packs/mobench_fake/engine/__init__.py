@@ -6,7 +6,6 @@ import hashlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from mobench_lang.ir import Entity
 from mobench_lang.plan.model import PlanArtifact
@@ -28,11 +27,7 @@ class FakeEngine:
             raise ArtifactError(f"{path} is missing; put it there")
         return Weights(path, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, "found")
 
-    def job_engine(self, engine: Entity) -> dict[str, Any]:
-        extra = {"behave": engine.get("behave") or "ok"}
-        return {"threads": engine.get("threads"), "extra": extra}
-
-    def launch(self, platform: str) -> Launch:
+    def launch(self, platform: str, engine: Entity) -> Launch:
         instrument = str(Path(__file__).with_name("instrument.py"))
         return Launch((sys.executable, "-I", "-S", instrument, "{job}", "{events}"), {"FAKE": "1"})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 job = json.loads(Path(sys.argv[1]).read_text())
 events = Path(sys.argv[2]).open("w")  # noqa: SIM115 - open to the end, however it comes
-behave = job["engine"]["extra"]["behave"].split("+")
+behave = job["engine"]["extra"].get("behave", "ok").split("+")
 attempt = int(job["job_id"].rsplit("a", 1)[1])
 if "once" in behave and attempt > 0:
     behave = ["ok"]

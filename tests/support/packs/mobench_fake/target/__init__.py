@@ -15,7 +15,7 @@ from mobench_targets.local.session import LocalSession
 
 from mobench_lang.ir import Entity
 from mobench_lang.plan.model import PlanSetting
-from mobench_lang.plugins import DeviceError, Launch, Outcome
+from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome
 from mobench_lang.protocol import Job
 
 
@@ -58,11 +58,11 @@ class FakeSession(LocalSession):
         self.log("restore")
         await super().restore()
 
-    async def start(self, job: Job, launch: Launch, folder: Path) -> None:
+    async def start(self, job: Job, launch: Launch, folder: Path, limits: Limits) -> None:
         self.log("start " + job.job_id.split("/", 1)[1])
-        await super().start(job, launch, folder)
+        await super().start(job, launch, folder, limits)
 
-    async def wait(self, timeout_ns: int, abort_above: int | None = None) -> Outcome:
+    async def wait(self) -> Outcome:
         number = (
             len([line for line in (self.script / "log").read_text().split("\n") if line.startswith("start")]) - 1
             if (self.script.is_dir())
@@ -74,13 +74,34 @@ class FakeSession(LocalSession):
         if "broken" in self._read("lose"):
             await asyncio.sleep(0)
             raise RuntimeError("a bug in the pack")
-        return await super().wait(timeout_ns, abort_above)
+        return await super().wait()
+
+
+class FakeSimulated:
+    """A virtual device: a serial, and a file that is there while it runs."""
+
+    def __init__(self, profile: str, scratch: Path) -> None:
+        self.attributes = {"serial": f"virtual-{profile}"}
+        self._running = scratch / f"virtual-{profile}.running"
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._running.touch()
+
+    async def end(self) -> None:
+        self._running.unlink()
 
 
 class FakeTarget:
     name = "fake"
 
-    async def open(self, device: Entity, scratch: Path) -> FakeSession:
+    def profiles(self) -> list[dict[str, Any]]:
+        return [{"name": name, "target": self.name, "summary": f"a {name} device"} for name in ("fast", "absent")]
+
+    async def simulate(self, profile: str, scratch: Path) -> FakeSimulated:
+        if profile == "absent":
+            raise DeviceError("simulator_missing", "the host lacks the package fake-emulator; install it")
+        return FakeSimulated(profile, scratch)
+
+    async def open(self, device: Entity, scratch: Path, scripts: Path) -> FakeSession:
         session = FakeSession(device, scratch)
         if (session.script / "absent").exists():
             raise DeviceError("not_found", "no such device; plug it in")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mobench_lang.execute.load import load
-from mobench_lang.execute.schedule import Slot, schedule
+from mobench_lang.plan.schedule import Slot, schedule
 from tests.support import plans
 
 
@@ -17,7 +17,7 @@ def scheduled(folder: Path, cells: int, **run: object) -> list[tuple[Slot, str]]
     """The slots of a plan with a number of cells, and the id of each one's cell."""
     workloads = tuple(plans.workload(f"w{number}", prompt=number) for number in range(cells))
     build = load(plans.build(folder, workloads=workloads, **run))
-    found = [(slot, build.ids[slot.cell]) for slot in schedule(build, range(cells), build.plan.protocol)]
+    found = [(slot, build.ids[slot.cell]) for slot in schedule(build.ids, range(cells), build.plan.protocol)]
     build.close()
     return found
 

@@ -14,7 +14,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mobench_lang.execute.load import Build
 from mobench_lang.ir import Order
 from mobench_lang.plan.model import PlanProtocol
 
@@ -31,8 +30,8 @@ class Slot:
     measured: int = 1
 
 
-def schedule(build: Build, cells: Sequence[int], protocol: PlanProtocol) -> Iterator[Slot]:
-    """The slots of one device in the order in which they run."""
+def schedule(ids: Sequence[str], cells: Sequence[int], protocol: PlanProtocol) -> Iterator[Slot]:
+    """The slots of one device in the order in which they run; `ids` are those of all cells of the plan."""
     if protocol.isolation == "cell":
         for place, cell in enumerate(cells):
             yield Slot(0, place, cell, 0, protocol.repeat)
@@ -42,15 +41,15 @@ def schedule(build: Build, cells: Sequence[int], protocol: PlanProtocol) -> Iter
                 yield Slot(rep, place, cell, rep)
     else:
         for block in range(protocol.repeat):
-            for place, cell in enumerate(_block(build, cells, protocol, block)):
+            for place, cell in enumerate(_block(ids, cells, protocol, block)):
                 yield Slot(block, place, cell, block)
 
 
-def _block(build: Build, cells: Sequence[int], protocol: PlanProtocol, block: int) -> Sequence[int]:
+def _block(ids: Sequence[str], cells: Sequence[int], protocol: PlanProtocol, block: int) -> Sequence[int]:
     if protocol.order is Order.INTERLEAVED:
         return cells
     prefix = f"{protocol.seed}:{block}:"
-    return sorted(cells, key=lambda cell: hashlib.sha256((prefix + build.ids[cell]).encode()).digest())
+    return sorted(cells, key=lambda cell: hashlib.sha256((prefix + ids[cell]).encode()).digest())
 
 
 def token_seed(seed: int, cell_id: str) -> int:
