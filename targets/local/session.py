@@ -88,6 +88,8 @@ class LocalSession:
         self._oom_kills = oom_kills(self._root)
         try:
             leftovers.remember(self._state_file, token)
+            # There from the first moment on: a sampler that dies before it has written anything is seen, too.
+            (self._folder / "samples.jsonl").touch()
             self._sampler = Child(self._sampler_argv(), environment, self._folder, feed=True)
             self._spawned = time.monotonic_ns()
             self._engine = Child(argv, environment, self._folder, output=True)
