@@ -1,27 +1,23 @@
 """The typed meaning of one bench: what `check` hands to `matrix`.
 
-In: nothing. Out: frozen pydantic models of plain data, no syntax and no closures, so that every later stage works
-without the evaluator. Quantities are exact and in base units; collections are tuples in a stable order.
+In: nothing. Out: records of plain data, no syntax and no closures, so that every later stage works without the
+evaluator. Quantities are exact and in base units; collections are tuples in a stable order. A check makes records of
+what it has typed itself; where they come from a file (`plan.json`), pydantic validates them: `plan.model`.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
-
-class Frozen(BaseModel):
-    """Base of every record: immutable, no unknown fields."""
-
-    # Built on first validation: a check makes its records without validating them.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+from mobench_lang.frozen import frozen
 
 
-class Quantity(Frozen):
+@frozen
+class Quantity:
     """An exact number in a base unit.
 
     Base units: ns (time), B (data), m°C (temperature), mK (temperature difference), µW, µJ, µAh, Hz, tok, tok/s,
@@ -32,13 +28,15 @@ class Quantity(Frozen):
     unit: str
 
 
-class Unknown(Frozen):
+@frozen
+class Unknown:
     """A value that only the run will know, with the reason (`the size is not known without the file`)."""
 
     unknown: str
 
 
-class Entity(Frozen):
+@frozen
+class Entity:
     """A declared thing: a model, engine, device, workload, meter or task with its attributes.
 
     `name` is the declaration's name (`qwen3`), or the canonical text of an anonymous one (`llama_cpp { threads = 4 }`);
@@ -57,7 +55,8 @@ class Entity(Frozen):
         return next((v for k, v in self.attrs if k == key), None)
 
 
-class Record(Frozen):
+@frozen
+class Record:
     """A record of named values, such as one conversation of a JSONL file, or the `hf(…)` of a model's source."""
 
     fields: tuple[tuple[str, Value], ...]
@@ -73,7 +72,8 @@ Value = TypeAliasType(
 )
 
 
-class Place(Frozen):
+@frozen
+class Place:
     """Where something was written: file as shown, 1-based line and column."""
 
     file: str
@@ -81,7 +81,8 @@ class Place(Frozen):
     column: int
 
 
-class Origin(Frozen):
+@frozen
+class Origin:
     """Where a value came from: its path in the bench (`run.timeout`), its text, and the chain of places, last setter
     first. `default` names the rule where nothing was written."""
 
@@ -91,7 +92,8 @@ class Origin(Frozen):
     default: str = ""
 
 
-class Axis(Frozen):
+@frozen
+class Axis:
     """One axis: its name, its type (`model`, `quant`, `int`, …) and its distinct values in order of appearance.
 
     `labels` are the canonical texts of the values, as they stand in results. A free axis that no other axis reads sets
@@ -105,14 +107,16 @@ class Axis(Frozen):
     binds: str = ""
 
 
-class Choice(Frozen):
+@frozen
+class Choice:
     """For one combination of the axes that a step reads: the rows it offers."""
 
     key: tuple[int, ...]
     rows: tuple[tuple[int, ...], ...]
 
 
-class Step(Frozen):
+@frozen
+class Step:
     """One level of the product: the axes it sets (several under `zip`), the earlier axes its list depends on, and for
     each reachable combination of those the rows of value indices. Axes are numbers into `Bench.axes`."""
 
@@ -121,13 +125,15 @@ class Step(Frozen):
     choices: tuple[Choice, ...]
 
 
-class Walk(Frozen):
+@frozen
+class Walk:
     """One product: the matrix itself, or the cells of one `include`."""
 
     steps: tuple[Step, ...]
 
 
-class Clause(Frozen):
+@frozen
+class Clause:
     """An `exclude`: the axes it reads and the combinations for which it is true; `unknown` ones keep the cell."""
 
     text: str
@@ -138,7 +144,8 @@ class Clause(Frozen):
     unknown: tuple[tuple[int, ...], ...] = ()
 
 
-class Design(Frozen):
+@frozen
+class Design:
     """A designed fraction of what the excludes leave: `sample` of a size, or `pairwise` cover; seeded."""
 
     kind: Literal["sample", "pairwise"]
@@ -146,31 +153,35 @@ class Design(Frozen):
     seed: int
 
 
-class Metric(Frozen):
+@frozen
+class Metric:
     """A metric to measure; optional ones (`measure?`) are measured where the target can."""
 
     name: str
     optional: bool
 
 
-class Const(Frozen):
+@frozen
+class Const:
     """A number in a claim, in the unit of the metric it is compared with."""
 
-    op: Literal["const"] = "const"
     value: Decimal
     unit: str
+    op: Literal["const"] = "const"
 
 
-class Aggregate(Frozen):
+@frozen
+class Aggregate:
     """`median(decode_rate)`; with `replace`, of the cell in which those axes (axis index, value index) are replaced."""
 
-    op: Literal["aggregate"] = "aggregate"
     function: Literal["median", "mean", "min", "max", "p50", "p95", "p99", "cv"]
     metric: str
     replace: tuple[tuple[int, int], ...] = ()
+    op: Literal["aggregate"] = "aggregate"
 
 
-class Arithmetic(Frozen):
+@frozen
+class Arithmetic:
     """`left op right` over numbers."""
 
     op: Literal["+", "-", "*", "/"]
@@ -178,10 +189,11 @@ class Arithmetic(Frozen):
     right: Term
 
 
-Term: TypeAlias = Annotated[Const | Aggregate | Arithmetic, Field(discriminator="op")]
+Term: TypeAlias = Const | Aggregate | Arithmetic
 
 
-class Comparison(Frozen):
+@frozen
+class Comparison:
     """`left op right`, the atom of a claim."""
 
     op: Literal["<", "<=", ">", ">=", "==", "!="]
@@ -189,17 +201,19 @@ class Comparison(Frozen):
     right: Term
 
 
-class Both(Frozen):
+@frozen
+class Both:
     """`and`, `or` or `not` of claims."""
 
     op: Literal["and", "or", "not"]
     parts: tuple[Claim, ...]
 
 
-Claim: TypeAlias = Annotated[Comparison | Both, Field(discriminator="op")]
+Claim: TypeAlias = Comparison | Both
 
 
-class Expectation(Frozen):
+@frozen
+class Expectation:
     """`expect`/`warn`: the claim about each cell, the cells it is about (None: all), how verdict rows are grouped."""
 
     severity: Literal["expect", "warn"]
@@ -212,7 +226,8 @@ class Expectation(Frozen):
     per: tuple[str, ...]
 
 
-class Setting(Frozen):
+@frozen
+class Setting:
     """A requested device condition, such as `airplane? = on`; optional ones are applied where the target can."""
 
     name: str
@@ -228,7 +243,8 @@ class Order(StrEnum):
     SEQUENTIAL = "sequential"
 
 
-class Protocol(Frozen):
+@frozen
+class Protocol:
     """How each cell is measured. Times in ns, temperatures in m°C."""
 
     warmup: int = 1
@@ -245,7 +261,8 @@ class Protocol(Frozen):
     max_load: Decimal | None = None
 
 
-class Bench(Frozen):
+@frozen
+class Bench:
     """One bench, checked: everything a plan is made from."""
 
     edition: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import itemgetter
 from typing import TypeAlias, cast
@@ -165,7 +165,7 @@ def projections(steps: Iterable[Step], reads: tuple[int, ...]) -> Iterator[Vecto
             waiting.extend(by_axis[axis].reads)
     used = [step for step in steps if set(step.sets) & needed]
     position = {axis: at for at, axis in enumerate(a for s in used for a in s.sets)}
-    local = [s.model_copy(update={"reads": tuple(position[a] for a in s.reads)}) for s in used]
+    local = [replace(s, reads=tuple(position[a] for a in s.reads)) for s in used]
     pick = picker(tuple(position[a] for a in reads))
     seen: set[Vector] = set()
     for row in walk(local):

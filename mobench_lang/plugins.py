@@ -1,100 +1,25 @@
-"""Plug-ins: the protocols of targets and engines, their manifests, and discovery.
+"""Plug-ins: the protocols of targets and engines, and what loads them.
 
-In: entry points of the groups `mobench.targets` and `mobench.engines` (built-ins register through them too).
-Out: `Manifest`s (schema and capabilities as data: reading one imports no platform code) and, when something is
-executed, the plug-in objects themselves. Targets and engines meet only in data: a job, an argument vector, files.
+In: the name of a pack that discovery found (`manifests`). Out: when something is executed, the plug-in object itself.
+Targets and engines meet only in data: a job, an argument vector, files.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata, util
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from mobench_lang.ir import Entity, Frozen
+from mobench_lang.ir import Entity
+from mobench_lang.packs import PluginError, manifests, points
 
-if TYPE_CHECKING:  # a check reads manifests only: it has no use for plans and jobs
+if TYPE_CHECKING:
     from mobench_lang.plan.model import PlanArtifact, PlanSetting
     from mobench_lang.protocol import Job
-
-GROUPS = {"target": "mobench.targets", "engine": "mobench.engines"}
-
-
-class PluginError(Exception):
-    """A pack is installed but broken: its manifest is missing or wrong, or two packs claim one name."""
-
-
-class Attribute(Frozen):
-    """One attribute of a block: its type and what it means.
-
-    Types: bool int number string duration size temperature ratio power rate frequency charge, `enum` (with `values`),
-    `list of <type>`, `cpus` (`all`, `big_cores`, `little_cores` or a list of cpu numbers), and references: model engine
-    device workload meter task source. `min`/`max` bound ints (inclusive).
-    An `address` says where one physical device is reached: it is no part of a plan. A `reserved` attribute is part of
-    the language that this version cannot do yet; the text says what it will be.
-    """
-
-    type: str
-    doc: str
-    values: tuple[str, ...] = ()
-    min: int | None = None
-    max: int | None = None
-    required: bool = False
-    default: str = ""
-    address: bool = False
-    reserved: str = ""
-
-
-class Delivery(Frozen):
-    """That a pack can deliver a metric, and by which method (`VmHWM`, `battery gauge`, …)."""
-
-    method: str
-    needs: str = ""
-
-
-class Conflict(Frozen):
-    """A condition that cannot go with a device attribute: `airplane = on` with a `serial` that is a network address."""
-
-    condition: str
-    value: str
-    attribute: str
-    pattern: str
-    message: str
-
-
-class Manifest(Frozen):
-    """A pack as data: `manifest.toml` beside the pack's `__init__.py`.
-
-    `parameters` are attributes of the `device` block (targets) or the `engine` block (engines). `metrics` are what the
-    pack delivers; `conditions` what a target can set. `quants` are the weight formats an engine can run (on targets
-    in `targets`, all if empty), `derives` those it can make from a published file. `predeclared` is the name of a
-    device that needs no declaration. `templates` are the files that `compile` renders into the folder of each device
-    (`run.sh` from `templates/run.sh.j2` beside the manifest); `templates_from` are packages whose folder `templates`
-    those may include from.
-    """
-
-    manifest: Literal[1]
-    kind: Literal["target", "engine"]
-    name: str
-    version: str
-    summary: str
-    parameters: dict[str, Attribute] = {}
-    metrics: dict[str, Delivery] = {}
-    conditions: dict[str, Attribute] = {}
-    quants: tuple[str, ...] = ()
-    derives: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    predeclared: str = ""
-    conflicts: tuple[Conflict, ...] = ()
-    templates: tuple[str, ...] = ()
-    templates_from: tuple[str, ...] = ()
-    executes: bool = True
-    why_not: str = ""
-
 
 # ---------------------------------------------------------------- what a pack does when something is executed
 
@@ -283,57 +208,7 @@ class Target(Protocol):
         """What is attached: `[{name, target, identity, state, …}]`."""
 
 
-# ---------------------------------------------------------------- discovery
-
-
-@cache
-def _entry_points(kind: str) -> dict[str, metadata.EntryPoint]:
-    found: dict[str, metadata.EntryPoint] = {}
-    for point in sorted(metadata.entry_points(group=GROUPS[kind]), key=lambda p: (p.name, p.value)):
-        if point.name in found and found[point.name].value != point.value:
-            raise PluginError(
-                f"two packs register the {kind} {point.name!r}: {found[point.name].value} and {point.value}; "
-                "uninstall one of them"
-            )
-        found[point.name] = point
-    return found
-
-
-@cache
-def manifests(kind: str) -> Mapping[str, Manifest]:
-    """The manifests of all installed packs of a kind (`target` or `engine`), by name; imports no pack.
-
-    Raises PluginError if a manifest is missing or wrong.
-    """
-    return {name: _manifest(kind, name, point) for name, point in _entry_points(kind).items()}
-
-
-def _manifest(kind: str, name: str, point: metadata.EntryPoint) -> Manifest:
-    from pydantic import ValidationError
-
-    try:
-        spec = util.find_spec(point.module)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None or spec.origin is None:
-        raise PluginError(f"the {kind} pack {name!r} ({point.value}) is registered but cannot be found; reinstall it")
-    path = Path(spec.origin).parent / "manifest.toml"
-    try:
-        manifest = Manifest.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise PluginError(f"the {kind} pack {name!r} has no readable manifest at {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise PluginError(f"the manifest {path} is wrong: {error}") from error
-    if (manifest.kind, manifest.name) != (kind, name):
-        raise PluginError(
-            f"the manifest {path} is of the {manifest.kind} {manifest.name!r}, registered as {kind} {name!r}"
-        )
-    return manifest
-
-
-def package(kind: str, name: str) -> str:
-    """The package of a pack, by its entry point; imports nothing."""
-    return _entry_points(kind)[name].module
+# ---------------------------------------------------------------- loading
 
 
 @cache
@@ -353,6 +228,7 @@ def _load(kind: str, name: str) -> Any:
     if not manifest.executes:
         raise PluginError(f"the {kind} {name!r} cannot be executed by this version: {manifest.why_not}")
     try:
-        return _entry_points(kind)[name].load()
+        point = points(kind)[name]
+        return attrgetter(point.attribute)(import_module(point.module))
     except (ImportError, AttributeError) as error:
         raise PluginError(f"the {kind} pack {name!r} cannot be loaded: {error}") from error

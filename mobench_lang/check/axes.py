@@ -19,7 +19,7 @@ from mobench_lang.check.names import Bound, Env
 from mobench_lang.check.schema import ROLES
 from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Rec, Val, is_list, kind_of, label, text, to_ir
 from mobench_lang.matrix import projections
-from mobench_lang.plugins import Attribute
+from mobench_lang.packs import Attribute
 from mobench_lang.syntax import ast
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Axes:
                 for name in group.names:
                     self.tables[name].broken = True
                 sets = tuple(self.order.index(n) for n in group.names)
-                made = ir.Step.model_construct(sets=sets, reads=(), choices=())
+                made = ir.Step(sets=sets, reads=(), choices=())
             steps.append(made)
         return None if failed else tuple(steps)
 
@@ -173,10 +173,8 @@ class Axes:
             rows = self._rows(group, tables, fixed, self.at(reads, key))
             if rows is None:
                 return None
-            choices.append(ir.Choice.model_construct(key=tuple(key), rows=rows))
-        return ir.Step.model_construct(
-            sets=tuple(order.index(n) for n in group.names), reads=reads, choices=tuple(choices)
-        )
+            choices.append(ir.Choice(key=tuple(key), rows=rows))
+        return ir.Step(sets=tuple(order.index(n) for n in group.names), reads=reads, choices=tuple(choices))
 
     def _only_earlier(self, group: Group) -> bool:
         order = self.order
@@ -292,7 +290,7 @@ class Axes:
     def to_ir(self) -> tuple[ir.Axis, ...]:
         """The axes as plain data."""
         return tuple(
-            ir.Axis.model_construct(
+            ir.Axis(
                 name=name,
                 type=t.want.type if t.want is not None and name in ROLES else _type(t),
                 values=tuple(to_ir(v) for v in t.values),

@@ -24,7 +24,7 @@ from mobench_lang.check.schema import DECLARED, PROTOCOL_BLOCKS, ROLES, Schema
 from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, label
 from mobench_lang.matrix import Count, expand, projections, size
 from mobench_lang.metrics import DEFAULT_METRICS, RESULT_COLUMNS
-from mobench_lang.plugins import Attribute
+from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 from mobench_lang.syntax.unparse import expression_text
@@ -114,7 +114,7 @@ class Checker:
         design = self._design()
         if not usable or walks is None or any(c is None for c in excludes) or any(e is None for e in expectations):
             return None
-        bench = ir.Bench.model_construct(
+        bench = ir.Bench(
             edition=1,
             name=self.block.name.text if self.block.name else "",
             axes=self.axes.to_ir(),
@@ -280,7 +280,7 @@ class Checker:
         main = self.axes.steps({})
         if main is None:
             return None
-        walks = [ir.Walk.model_construct(steps=main)]
+        walks = [ir.Walk(steps=main)]
         total = size(walks[0])
         if total > MAX_CELLS:
             self.ev.tell(messages.too_many_cells(self._matrix_span(), total, MAX_CELLS))
@@ -290,7 +290,7 @@ class Checker:
             steps = None if fixed is None else self.axes.steps(fixed)
             if steps is None:
                 return None
-            walks.append(ir.Walk.model_construct(steps=steps))
+            walks.append(ir.Walk(steps=steps))
         if self.parts.damaged:
             return None
         return tuple(walks)
@@ -425,7 +425,7 @@ class Checker:
         if keys is None or not isinstance(because, str):
             return None
         reads, true, unknown = keys
-        return ir.Clause.model_construct(
+        return ir.Clause(
             text=expression_text(exclude.condition), because=because, place=self.origins.place(exclude.span),
             reads=reads, true=tuple(true), unknown=tuple(unknown),
         )  # fmt: skip
@@ -478,7 +478,7 @@ class Checker:
                 self.ev.tell(messages.where_matches_nothing(expect.condition.span))
         if claim is None:
             return None
-        return ir.Expectation.model_construct(
+        return ir.Expectation(
             severity=expect.severity, text=expression_text(expect.claim), place=self.origins.place(expect.span),
             claim=claim, where="" if expect.condition is None else expression_text(expect.condition),
             reads=reads, true=true, per=tuple(dict.fromkeys(per)),

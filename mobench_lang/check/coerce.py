@@ -13,7 +13,7 @@ from mobench_lang.check import messages, units
 from mobench_lang.check.evaluate import Evaluator, element
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Rec, Val, Word, is_list
-from mobench_lang.plugins import Attribute
+from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 

@@ -13,7 +13,7 @@ from mobench_lang.check.coerce import coerce
 from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.names import Env
 from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Val, Word, text
-from mobench_lang.plugins import Attribute
+from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 

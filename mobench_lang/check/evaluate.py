@@ -8,7 +8,7 @@ bounded by a budget; a fault is reported once and poisons what is made from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, DecimalException
 
 from mobench_lang.check import messages, units
@@ -31,7 +31,7 @@ from mobench_lang.check.values import (
 )  # fmt: skip
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.lockfile import NO_LOCK, Lock
-from mobench_lang.plugins import Attribute
+from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
@@ -496,7 +496,7 @@ def element(want: Attribute | None) -> Attribute | None:
     """What the elements of an expected list are."""
     if want is None or not want.type.startswith("list of "):
         return want if want is not None and want.type == "cpus" else None
-    return want.model_copy(update={"type": want.type.removeprefix("list of ")})
+    return replace(want, type=want.type.removeprefix("list of "))
 
 
 def _is_word(expr: ast.Expr, env: Env) -> bool:

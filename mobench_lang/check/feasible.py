@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
@@ -95,7 +96,7 @@ def timeout(ev: Evaluator, axes: Axes, protocol: ir.Protocol, written: tuple[Val
     need = {w.name: pauses(to_ir(w)) * passes for w in workloads}
     if written is None:
         longest = DEFAULT_TIMEOUT_NS + max(need.values(), default=0)
-        return protocol.model_copy(update={"timeout_ns": longest})
+        return replace(protocol, timeout_ns=longest)
     if isinstance(written[0], Qty):
         for name, least in need.items():
             if least > protocol.timeout_ns:

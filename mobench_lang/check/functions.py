@@ -20,7 +20,7 @@ from mobench_lang.check.names import Env
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, Word, is_list, kind_of, text
 from mobench_lang.lockfile import HubFile, HubSource, LocalFile, Lock, names_quant
-from mobench_lang.plugins import Attribute
+from mobench_lang.packs import Attribute
 from mobench_lang.syntax import ast
 
 MAX_JSONL = 256 * 1024 * 1024

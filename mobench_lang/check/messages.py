@@ -18,7 +18,7 @@ from mobench_lang.diagnostics import Diagnostic, Edit, Fix, Label, suggest
 from mobench_lang.syntax import ast
 
 if TYPE_CHECKING:
-    from mobench_lang.plugins import Attribute, Conflict
+    from mobench_lang.packs import Attribute, Conflict
     from mobench_lang.source import Span
 
 UNKNOWN_NAME = "E0301"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mobench_lang.check.values import Val
-from mobench_lang.plugins import Attribute
+from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 
 

@@ -7,7 +7,7 @@ Guarantee: the condition means what it would mean in the spec that the plan was 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -18,8 +18,8 @@ from mobench_lang.check.schema import ROLES, schema
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import Ent, Hidden, Rec, Val, Word
 from mobench_lang.diagnostics import Diagnostic, Diagnostics, has_errors
+from mobench_lang.packs import Attribute
 from mobench_lang.plan.model import Plan
-from mobench_lang.plugins import Attribute
 from mobench_lang.syntax import parse_expression
 
 Only: TypeAlias = Callable[[Mapping[str, str], Mapping[str, ir.Value]], bool]
@@ -51,7 +51,7 @@ def only(text: str, plan: Plan) -> tuple[Only | None, Diagnostics]:
     evaluator = Evaluator(schema(), told.append, {})
     wants = {a.name: Attribute(type=a.name, doc="") if a.name in ROLES else None for a in plan.axes}
     things = {
-        v.base: Bound(from_ir(v.model_copy(update={"name": v.base})), None)
+        v.base: Bound(from_ir(replace(v, name=v.base)), None)
         for a in plan.axes for v in a.values if isinstance(v, ir.Entity)
     }  # fmt: skip
 

@@ -17,7 +17,7 @@ from mobench_lang.check.claims import AGGREGATES
 from mobench_lang.check.functions import SIGNATURES
 from mobench_lang.check.schema import Schema, schema
 from mobench_lang.check.units import DIMENSIONS
-from mobench_lang.plugins import GROUPS, Attribute, Manifest
+from mobench_lang.packs import GROUPS, Attribute, Manifest
 
 _MARKED = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

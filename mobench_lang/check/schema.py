@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
 
+from mobench_lang.frozen import from_plain
 from mobench_lang.metrics import MetricInfo, metrics
-from mobench_lang.plugins import Attribute, Manifest, manifests
+from mobench_lang.packs import Attribute, Manifest, manifests
 
 DECLARED = ("model", "engine", "device", "workload", "task", "meter")
 ROLES = ("model", "quant", "engine", "device", "workload")
@@ -68,12 +69,12 @@ class Schema:
 
 @cache
 def schema() -> Schema:
-    """The schema of this installation. Raises plugins.PluginError if a pack is broken."""
+    """The schema of this installation. Raises packs.PluginError if a pack is broken."""
     core = tomllib.loads(resources.files("mobench_lang.check").joinpath("schema.toml").read_text("utf-8"))
     blocks = {
         kind: BlockInfo(
             doc=block["doc"],
-            attributes={k: Attribute.model_validate(a) for k, a in block["attributes"].items()},
+            attributes={k: from_plain(Attribute, a) for k, a in block["attributes"].items()},
             reserved=block.get("reserved", ""),
         )
         for kind, block in core.items()

@@ -15,7 +15,8 @@ def command(profiles: bool, as_json: bool) -> None:
     import json
 
     from mobench_lang.cli.failing import Failure
-    from mobench_lang.plugins import PluginError, Simulator, manifests, target
+    from mobench_lang.packs import PluginError, manifests
+    from mobench_lang.plugins import Simulator, target
 
     found: list[dict[str, Any]] = []
     missing: list[tuple[str, str]] = []

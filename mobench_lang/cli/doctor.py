@@ -23,7 +23,7 @@ def command(target: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from mobench_lang.cli.failing import Failure
-    from mobench_lang.plugins import PluginError, manifests
+    from mobench_lang.packs import PluginError, manifests
 
     try:
         known = manifests("target")
@@ -43,27 +43,27 @@ def command(target: str | None, as_json: bool) -> None:
 
 
 def _own() -> list[Finding]:
-    from mobench_lang import __version__, plugins
+    from mobench_lang import __version__, packs, plugins
     from mobench_lang.digests import user_cache
     from mobench_lang.plugins import Finding
 
     python = f"{__version__}, Python {sys.version.split()[0]}"
     found = [Finding("version", "ok", python), Finding("cache", "ok", str(user_cache()))]
-    for name, manifest in plugins.manifests("engine").items():
+    for name, manifest in packs.manifests("engine").items():
         if not manifest.executes:
             continue
         try:
             found.append(Finding(f"engine {name}", "ok", plugins.engine(name).build("host")))
-        except (plugins.PlatformError, plugins.PluginError) as error:
+        except (plugins.PlatformError, packs.PluginError) as error:
             found.append(Finding(f"engine {name}", "bad", "cannot run on this machine", str(error)))
     return found
 
 
 def _target(name: str) -> list[Finding]:
-    from mobench_lang import plugins
+    from mobench_lang import packs, plugins
     from mobench_lang.plugins import Finding
 
-    manifest = plugins.manifests("target")[name]
+    manifest = packs.manifests("target")[name]
     if not manifest.executes:
         return [Finding("target", "warn", "cannot be executed", manifest.why_not)]
     diagnose = getattr(plugins.target(name), "diagnose", None)

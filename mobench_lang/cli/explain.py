@@ -27,6 +27,7 @@ def command(what: str, spec: str | None, as_json: bool) -> None:
     WHERE is a path such as `run.timeout`, `quant`, `engine.llama_cpp.threads`, `expect.0`, or the beginning of one.
     """
     import json
+    from dataclasses import asdict
 
     if _CODE.fullmatch(what):
         click.echo(_page(what.upper()), nl=False)
@@ -44,7 +45,7 @@ def command(what: str, spec: str | None, as_json: bool) -> None:
         )
         raise Failure(f"the plan has no value {what!r}{hint}")
     if as_json:
-        click.echo(json.dumps([o.model_dump(mode="json") for o in found], ensure_ascii=False, indent=1))
+        click.echo(json.dumps([asdict(o) for o in found], ensure_ascii=False, indent=1))
         return
     for origin in found:
         click.echo(f"{origin.path} = {origin.value}")
@@ -68,15 +69,12 @@ def _page(code: str) -> str:
 
 def _origins(spec: str | None) -> tuple[Origin, ...]:
     if spec is not None and specs.is_build(Path(spec)):
-        import json
-
-        from mobench_lang.ir import Origin
+        from mobench_lang.plan.model import origins
 
         try:
-            rows = json.loads((Path(spec) / "origins.json").read_text("utf-8"))
+            return origins((Path(spec) / "origins.json").read_bytes())
         except (OSError, ValueError) as error:
             raise Failure(f"{spec} has no readable origins.json: {error}; compile the spec again") from error
-        return tuple(Origin.model_validate(r) for r in rows)
     (checked,) = specs.usable((spec,) if spec else ())
     assert checked.checked.bench is not None  # noqa: S101 - usable() has seen to it
     return checked.checked.bench.origins

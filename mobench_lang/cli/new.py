@@ -54,7 +54,8 @@ def command(name: str, output: Path | None, from_devices: bool, force: bool) -> 
 
 
 def _attached() -> list[dict[str, Any]]:
-    from mobench_lang.plugins import PluginError, manifests, target
+    from mobench_lang.packs import PluginError, manifests
+    from mobench_lang.plugins import target
 
     try:
         found = [d for n, m in manifests("target").items() if m.executes for d in target(n).discover()]

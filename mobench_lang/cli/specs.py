@@ -61,7 +61,7 @@ def check(
 ) -> tuple[Checked | None, Diagnostics]:
     """One spec, checked; `locked` turns what may change into errors, `lock` stands for the lock file."""
     from mobench_lang.check import check_source
-    from mobench_lang.plugins import PluginError
+    from mobench_lang.packs import PluginError
     from mobench_lang.source import Source
     from mobench_lang.syntax import decode, read
 

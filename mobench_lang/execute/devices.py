@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mobench_lang import plugins
+from mobench_lang import packs, plugins
 from mobench_lang.execute.errors import UsageError, storing
 from mobench_lang.execute.load import Build, axis_index
 from mobench_lang.execute.lock import FileLock
 from mobench_lang.ir import Entity
+from mobench_lang.packs import PluginError
 from mobench_lang.plan.cell import with_attribute
-from mobench_lang.plugins import DeviceError, PluginError, Session, Simulated, Simulator, Target
+from mobench_lang.plugins import DeviceError, Session, Simulated, Simulator, Target
 
 STATE = ".devices"
 """Folder beside the runs: locks of physical devices, and what targets must remember across a crash of the host."""
@@ -150,7 +151,7 @@ async def _simulate(fleet: Fleet, entity: Entity, profile: str, scratch: Path) -
 
 
 def _target(entity: Entity) -> Target | Refusal:
-    if entity.pack not in plugins.manifests("target"):
+    if entity.pack not in packs.manifests("target"):
         return Refusal("no_target", f"no pack for the target {entity.pack!r} is installed")
     try:
         return plugins.target(entity.pack)

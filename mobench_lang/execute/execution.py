@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mobench_lang import plugins
+from mobench_lang import packs, plugins
 from mobench_lang.execute.artifacts import Artifacts
 from mobench_lang.execute.devices import STATE, Device, Fleet, Refusal, open_fleet
 from mobench_lang.execute.errors import StoreError, UsageError
@@ -28,8 +28,9 @@ from mobench_lang.execute.pending import Work, select, work
 from mobench_lang.execute.progress import Closed, DeviceGone, DeviceReady, Notice, Opened, Preparing
 from mobench_lang.execute.run import Header, Known, Run, began, create, find, keep_plan, planned, resume
 from mobench_lang.ir import Entity
+from mobench_lang.packs import PluginError
 from mobench_lang.plan.cell import artifact_of, resolve
-from mobench_lang.plugins import DeviceError, Engine, PlatformError, PluginError
+from mobench_lang.plugins import DeviceError, Engine, PlatformError
 
 T = TypeVar("T")
 
@@ -221,7 +222,7 @@ class Execution:
         """A plan says which packs it was checked against."""
         for pack, version in self.build.plan.packs:
             kind, _, name = pack.partition(":")
-            manifest = plugins.manifests(kind).get(name) if kind in plugins.GROUPS else None
+            manifest = packs.manifests(kind).get(name) if kind in packs.GROUPS else None
             if manifest is not None and manifest.version != version:
                 text = f"the plan was compiled with {name} {version}, {manifest.version} is installed; compile it again"
                 self.report(Notice("warning", text))
@@ -335,7 +336,7 @@ class Execution:
 
 
 def _engine(pack: str, platform: str) -> Engine | Refusal:
-    if pack not in plugins.manifests("engine"):
+    if pack not in packs.manifests("engine"):
         return Refusal("no_engine", f"no pack for the engine {pack!r} is installed")
     try:
         engine = plugins.engine(pack)

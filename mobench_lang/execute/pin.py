@@ -15,10 +15,11 @@ from typing import Literal, TypeAlias
 from mobench_lang import plugins
 from mobench_lang.digests import sha256
 from mobench_lang.lockfile import HubFile, HubSource, LocalFile, Lock, shown
+from mobench_lang.packs import PluginError
 from mobench_lang.plan.artifacts import hub_source, local_path, locate
 from mobench_lang.plan.model import PlanArtifact
 from mobench_lang.plan.needs import Need
-from mobench_lang.plugins import ArtifactError, PluginError
+from mobench_lang.plugins import ArtifactError
 
 State: TypeAlias = Literal["added", "kept", "updated", "changed", "missing", "removed", "unlockable"]
 Ask: TypeAlias = Callable[[Lock], tuple[Need, ...]]

@@ -6,7 +6,7 @@ be called once per launch; nothing is looked up anywhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mobench_lang.ir import Entity, Value
 from mobench_lang.plan.model import Plan, PlanArtifact
@@ -52,7 +52,7 @@ def artifact_of(plan: Plan, cell: Cell) -> PlanArtifact:
 def with_attribute(entity: Entity, key: str, value: Value) -> Entity:
     """The entity with one attribute set; attributes stay sorted."""
     attrs = {**dict(entity.attrs), key: value}
-    return entity.model_copy(update={"attrs": tuple(sorted(attrs.items()))})
+    return replace(entity, attrs=tuple(sorted(attrs.items())))
 
 
 def _entity(value: Value) -> Entity:

@@ -14,11 +14,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mobench_lang import plugins
+from pydantic_core import to_jsonable_python
+
+from mobench_lang import packs
 from mobench_lang.ir import Bench, Entity, Value
 from mobench_lang.lockfile import NO_LOCK, Lock
 from mobench_lang.matrix import Count, Vector, expand
@@ -125,7 +127,7 @@ def _write(bench: Bench, folder: Path, out: Path, identity: Identity) -> tuple[P
     plan = plan.model_copy(update={"files": lower(plan, folder)})
     plan = plan.model_copy(update={"digest": plan_digest(plan)})
     (folder / "plan.json").write_bytes(canonical_json(plan) + b"\n")
-    origins = [o.model_dump(mode="json") for o in bench.origins]
+    origins = to_jsonable_python(bench.origins)
     (folder / "origins.json").write_text(json.dumps(origins, ensure_ascii=False, indent=1) + "\n", "utf-8")
     places = _places(bench, identity, out)
     if places:
@@ -157,7 +159,7 @@ class Identity:
         common = {
             "warmup": protocol.warmup, "isolation": protocol.isolation, "start_below": protocol.start_below,
             "abort_above": protocol.abort_above, "cooldown": protocol.cooldown_ns,
-            "conditions": [c.model_dump() for c in bench.conditions],
+            "conditions": bench.conditions,
         }  # fmt: skip
         names = [a.name for a in bench.axes]
         self.model, self.quant = names.index("model"), names.index("quant") if "quant" in names else None
@@ -198,13 +200,13 @@ def _content(value: Value) -> Value:
     if not isinstance(value, Entity):
         return value
     hidden = {"source"} if value.kind == "model" else _addresses(value)
-    return value.model_copy(update={"attrs": tuple((k, _content(v)) for k, v in value.attrs if k not in hidden)})
+    return replace(value, attrs=tuple((k, _content(v)) for k, v in value.attrs if k not in hidden))
 
 
 def _addresses(entity: Entity) -> set[str]:
     if entity.kind != "device":
         return set()
-    return {k for k, a in plugins.manifests("target")[entity.pack].parameters.items() if a.address}
+    return {k for k, a in packs.manifests("target")[entity.pack].parameters.items() if a.address}
 
 
 def _public(value: Value) -> Value:
@@ -212,7 +214,7 @@ def _public(value: Value) -> Value:
     if not isinstance(value, Entity):
         return value
     addresses = _addresses(value)
-    return value.model_copy(update={"attrs": tuple((k, v) for k, v in value.attrs if k not in addresses)})
+    return replace(value, attrs=tuple((k, v) for k, v in value.attrs if k not in addresses))
 
 
 def _plan(bench: Bench, count: Count, identity: Identity, cells: str) -> Plan:
@@ -273,7 +275,7 @@ def _skipped(bench: Bench, count: Count) -> tuple[PlanSkip, ...]:
 def _packs(bench: Bench) -> tuple[tuple[str, str], ...]:
     used = {(v.kind, v.pack) for a in bench.axes for v in a.values if isinstance(v, Entity) and v.pack}
     kinds = {"device": "target", "engine": "engine"}
-    return tuple(sorted((f"{kinds[k]}:{p}", plugins.manifests(kinds[k])[p].version) for k, p in used))
+    return tuple(sorted((f"{kinds[k]}:{p}", packs.manifests(kinds[k])[p].version) for k, p in used))
 
 
 def _places(bench: Bench, identity: Identity, out: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from mobench_lang.plan.model import Plan
 
 
@@ -62,7 +64,7 @@ def _claims(plan: Plan) -> list[str]:
 
 
 def _conditions(plan: Plan) -> list[str]:
-    return [f"{c.name}{'?' if c.optional else ''} = {c.model_dump(mode='json')['value']}" for c in plan.conditions]
+    return [f"{c.name}{'?' if c.optional else ''} = {to_jsonable_python(c.value)}" for c in plan.conditions]
 
 
 def _artifacts(plan: Plan) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The digest of a plan, over its canonical JSON.
 
-In: plain data, pydantic models, enums and decimals. Out: bytes that depend on the values alone: keys sorted, no
-spaces, UTF-8, decimals as strings as they were written, enums as their values. Floats are refused: their text is
+In: plain data, records, pydantic models, enums and decimals. Out: bytes that depend on the values alone: keys sorted,
+no spaces, UTF-8, decimals as strings as they were written, enums as their values. Floats are refused: their text is
 nobody's promise.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -40,6 +41,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, BaseModel):
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError("canonical JSON has string keys only")

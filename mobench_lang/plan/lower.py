@@ -19,15 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mobench_lang import plugins
+from mobench_lang import packs
 from mobench_lang.ir import Entity, Value
 from mobench_lang.names import slug
+from mobench_lang.packs import Manifest
 from mobench_lang.plan.cell import artifact_of, resolve
 from mobench_lang.plan.digest import canonical_json
 from mobench_lang.plan.jobs import make_job, named_cpus
 from mobench_lang.plan.model import Plan, PlanArtifact
 from mobench_lang.plan.schedule import schedule, token_seed
-from mobench_lang.plugins import Manifest
 from mobench_lang.protocol import JobModel
 
 JOBS, ORDER = "jobs.jsonl", "order.tsv"
@@ -78,7 +78,7 @@ def _open(values: tuple[Value, ...], folder: Path) -> dict[int, _Device]:
     """The devices that have scripts, by their index on the axis, each with its folder and open file of jobs."""
     found: dict[int, _Device] = {}
     for number, value in enumerate(values):
-        manifest = plugins.manifests("target").get(value.pack) if isinstance(value, Entity) else None
+        manifest = packs.manifests("target").get(value.pack) if isinstance(value, Entity) else None
         if isinstance(value, Entity) and manifest is not None and manifest.templates:
             place = folder / slug(value.name)
             place.mkdir()
@@ -120,7 +120,7 @@ def _render(plan: Plan, device: _Device) -> None:
     from mobench_lang.plan.render import render, renderer
 
     values = _values(plan, device)
-    environment = renderer(plugins.package("target", device.manifest.name), device.manifest.templates_from)
+    environment = renderer(packs.package("target", device.manifest.name), device.manifest.templates_from)
     for name in device.manifest.templates:
         path = device.folder / name
         path.write_text(render(environment, f"{name}.j2", values), "utf-8", newline="\n")

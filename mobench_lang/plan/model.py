@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mobench_lang.ir import Claim, Frozen, Metric, Order, Value
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from mobench_lang.ir import Claim, Metric, Order, Origin, Value
 
 PLAN_VERSION = 1
+
+
+class Frozen(BaseModel):
+    """Base of every model: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class PlanAxis(Frozen):
@@ -117,3 +125,8 @@ class PlanCell(Frozen):
 
     id: str
     v: tuple[int, ...]
+
+
+def origins(data: bytes) -> tuple[Origin, ...]:
+    """The content of `origins.json`. Raises ValueError if it is damaged."""
+    return TypeAdapter(tuple[Origin, ...]).validate_json(data)

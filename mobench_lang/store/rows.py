@@ -11,6 +11,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from mobench_lang.collect.records import Launch, Run, Trial
 from mobench_lang.collect.run import former_cells
 from mobench_lang.ir import Entity, Quantity, Record, Unknown, Value
@@ -90,7 +92,7 @@ def axis_rows(run: Run) -> Iterator[Row]:
                 "type": axis.type,
                 "label": label,
                 "attributes": dict(attributes(axis, value)),
-                "value": value.model_dump(mode="json") if isinstance(value, Entity | Quantity) else label,
+                "value": to_jsonable_python(value) if isinstance(value, Entity | Quantity) else label,
             }
 
 

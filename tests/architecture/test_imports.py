@@ -16,6 +16,7 @@ CONTRACTS = (
     "mobench_lang.lockfile",
     "mobench_lang.source",
     "mobench_lang.diagnostics",
+    "mobench_lang.frozen",
     "mobench_lang.ir",
     "mobench_lang.metrics",
     "mobench_lang.digests",
@@ -23,6 +24,8 @@ CONTRACTS = (
     "mobench_lang.plan.model",
     "mobench_lang.protocol",
     "mobench_lang.pauses",
+    "mobench_lang.entry_points",
+    "mobench_lang.packs",
     "mobench_lang.plugins",
     "mobench_lang.execute.process",  # no data, but a leaf: how a process of this host is told from a later one
 )
@@ -106,7 +109,7 @@ def test_core_imports_no_pack() -> None:
         return any(inside(name, pack) for pack in PLUGINS)
 
     violations(
-        "The core never imports a target or an engine: it finds them through mobench_lang.plugins.",
+        "The core never imports a target or an engine: it finds them through mobench_lang.packs.",
         [(m, i) for m, i in all_imports() if not is_pack(m.name) and is_pack(i.module)],
     )
 

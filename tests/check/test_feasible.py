@@ -9,7 +9,7 @@ import pytest
 
 import mobench_lang.check as checker
 from mobench_lang.check.schema import schema
-from mobench_lang.plugins import Attribute
+from mobench_lang.packs import Attribute
 from tests.support.specs import bench, compiles, matrix, rejects
 
 BIG = 'model big { source = hf("a/b", rev = "c"), params = 8_000_000_000, context = 2048 }'
@@ -74,14 +74,10 @@ def test_sources() -> None:
 def other_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if an engine for phones alone, with few formats, and a target without a sensor were installed."""
     real = schema()
-    narrow = real.engines["llama_cpp"].model_copy(
-        update={"name": "narrow", "quants": ("Q4_0",), "targets": ("android",), "parameters": {}}
-    )
-    bare = real.targets["local"].model_copy(
-        update={
-            "name": "bare", "metrics": {}, "predeclared": "bare_device",
-            "parameters": {"threads": Attribute(type="int", doc="")},
-        }
+    narrow = replace(real.engines["llama_cpp"], name="narrow", quants=("Q4_0",), targets=("android",), parameters={})
+    bare = replace(
+        real.targets["local"], name="bare", metrics={}, predeclared="bare_device",
+        parameters={"threads": Attribute(type="int", doc="")},
     )  # fmt: skip
     changed = replace(
         real,

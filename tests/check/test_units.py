@@ -88,7 +88,7 @@ def test_a_ratio_may_be_written_as_a_fraction() -> None:
     device = "device d { target = android }"
     for written in ("20%", "0.2", "0.20", "1 / 5"):
         spec = compiles(bench(f"device = d\nconditions {{ brightness = {written} }}", without="device", before=device))
-        assert str(spec.conditions[0].value) == "value=Decimal('0.2') unit='1'"
+        assert repr(spec.conditions[0].value) == "Quantity(value=Decimal('0.2'), unit='1')"
     rejects(bench("device = d\nconditions { brightness = 20 }", without="device", before=device), "E0312", at="20")
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from mobench_lang.engines.llama_cpp import artifacts, engine, gguf_file, hub, library
 from mobench_lang.ir import Entity
+from mobench_lang.packs import Manifest, manifests
 from mobench_lang.plan.model import PlanArtifact
-from mobench_lang.plugins import ArtifactError, Manifest, PlatformError, Weights, manifests
+from mobench_lang.plugins import ArtifactError, PlatformError, Weights
 from mobench_lang.protocol import JobEngine
 from tests.support.gguf_maker import make
 from tests.support.hub_server import COMMIT, Hub, serve

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mobench_lang import plugins
-from mobench_lang.plugins import PluginError
+from mobench_lang import packs, plugins
+from mobench_lang.packs import PluginError
 
 GOOD = """
 manifest = 1
@@ -27,7 +27,7 @@ Install = Callable[..., None]
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Discovery remembers; each test here starts and leaves without memories."""
-    cached = (plugins._entry_points, plugins.manifests, plugins.target, plugins.engine)
+    cached = (packs.points, packs.manifests, plugins.target, plugins.engine)
     for function in cached:
         function.cache_clear()
     yield
@@ -60,7 +60,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 def test_the_example_is_found_without_being_imported() -> None:
     program = """
 import json, sys
-from mobench_lang.plugins import manifests
+from mobench_lang.packs import manifests
 found = {k: {n: m.summary for n, m in manifests(k).items()} for k in ("target", "engine")}
 print(json.dumps([found, [m for m in sys.modules if m.startswith("mobench_plugin_example.")]]))
 """
@@ -72,8 +72,8 @@ print(json.dumps([found, [m for m in sys.modules if m.startswith("mobench_plugin
 
 
 def test_the_built_in_packs_register_like_foreign_ones() -> None:
-    assert "local" in plugins.manifests("target")
-    assert "llama_cpp" in plugins.manifests("engine")
+    assert "local" in packs.manifests("target")
+    assert "llama_cpp" in packs.manifests("engine")
 
 
 def test_the_example_can_be_loaded_and_has_what_the_protocols_ask() -> None:
@@ -89,13 +89,13 @@ def test_two_packs_of_one_name_are_refused(install: Install) -> None:
     with pytest.raises(
         PluginError, match=r"two packs register the target 'foreign': first_pack:target and second_pack:"
     ):
-        plugins.manifests("target")
+        packs.manifests("target")
 
 
 def test_a_pack_installed_twice_is_one_pack(install: Install) -> None:
     install("first_pack")
     install("shadow_of_first", point="first_pack:target")
-    assert plugins.manifests("target")["foreign"].summary == "A test's target"
+    assert packs.manifests("target")["foreign"].summary == "A test's target"
 
 
 @pytest.mark.parametrize(
@@ -114,18 +114,18 @@ def test_a_pack_installed_twice_is_one_pack(install: Install) -> None:
 def test_a_broken_manifest_is_named(install: Install, manifest: str | None, said: str) -> None:
     install("broken_pack", manifest=manifest)
     with pytest.raises(PluginError, match=said):
-        plugins.manifests("target")
+        packs.manifests("target")
 
 
 def test_a_registered_module_that_is_gone_is_named(install: Install) -> None:
     install("gone_pack", point="nowhere_to_be_found.target:target")
     with pytest.raises(PluginError, match=r"is registered but cannot be found; reinstall it"):
-        plugins.manifests("target")
+        packs.manifests("target")
 
 
 def test_a_pack_that_cannot_be_imported_is_named_only_when_it_is_used(install: Install) -> None:
     install("failing_pack", code="import a_library_that_is_not_there\n")
-    assert plugins.manifests("target")["foreign"].executes
+    assert packs.manifests("target")["foreign"].executes
     with pytest.raises(PluginError, match=r"the target pack 'foreign' cannot be loaded: No module named"):
         plugins.target("foreign")
 

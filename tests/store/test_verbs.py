@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from mobench_lang.cli import export, load, quick, sql, status
 from mobench_lang.cli.main import main
+from mobench_lang.ir import Aggregate
 from mobench_lang.report.tables import render
 from tests.support.folders import RunFolder, above, expectation
 
@@ -21,7 +22,7 @@ from tests.support.folders import RunFolder, above, expectation
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one run of two cells, one of them with a failure, loaded."""
-    claim = above({"op": "aggregate", "function": "median", "metric": "decode_rate"}, 60)
+    claim = above(Aggregate(function="median", metric="decode_rate"), 60)
     made = RunFolder(tmp_path / "runs", "run-a", expectations=[expectation(claim, per=("quant",))])
     made.rates("c000", [10, 11])
     made.rates("c001", [20])

@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mobench_lang.ir import Comparison, Entity, Metric, Order, Value
+from mobench_lang.ir import Comparison, Const, Entity, Metric, Order, Value
 from mobench_lang.plan.model import Plan, PlanArtifact, PlanAxis, PlanExpectation, PlanProtocol
 
 MS = 1_000_000
@@ -48,7 +48,7 @@ def expectation(claim: Any, severity: Any = "expect", **fields: Any) -> PlanExpe
 
 def above(aggregate: Any, bound: float, op: Any = ">=", unit: str = "tok/s") -> Comparison:
     """`aggregate >= bound`."""
-    return Comparison(op=op, left=aggregate, right={"op": "const", "value": Decimal(str(bound)), "unit": unit})
+    return Comparison(op=op, left=aggregate, right=Const(value=Decimal(str(bound)), unit=unit))
 
 
 @dataclass

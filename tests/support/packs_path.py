@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mobench_lang import plugins
+from mobench_lang import packs, plugins
 from mobench_lang.check.schema import schema
 
 PACKS = Path(__file__).parent / "packs"
@@ -28,5 +28,5 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for cached in (plugins._entry_points, plugins.manifests, plugins.target, plugins.engine, schema):
+    for cached in (packs.points, packs.manifests, plugins.target, plugins.engine, schema):
         cached.cache_clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -126,4 +127,4 @@ def build(
 
 def ns(seconds: float) -> Quantity:
     """A duration as the plan has it."""
-    return Quantity(value=str(int(seconds * SECOND)), unit="ns")  # type: ignore[arg-type]  # pydantic makes it a Decimal
+    return Quantity(value=Decimal(int(seconds * SECOND)), unit="ns")

@@ -13,7 +13,7 @@ from mobench_targets.local import target
 from mobench_targets.local.leftovers import TOKEN
 from mobench_targets.local.session import LocalSession
 
-from mobench_lang import plugins
+from mobench_lang import packs, plugins
 from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome
 from mobench_lang.protocol import Job, JobEngine, JobModel, JobWorkload, SampleHead, SampleRow, SampleTail
 from tests.support import plans
@@ -216,7 +216,7 @@ def test_elsewhere_it_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_manifest_is_the_pack(tmp_path: Path) -> None:
-    manifest = plugins.manifests("target")["local"]
+    manifest = packs.manifests("target")["local"]
     assert manifest.executes
     assert manifest.conditions == {}
     assert manifest.metrics["peak_memory"].method == "VmHWM"
