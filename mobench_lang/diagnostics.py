@@ -8,11 +8,11 @@ sentence that names its family; `docs/errors/<code>.md` explains it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from typing import TypeAlias
 
+from mobench_lang.frozen import frozen
 from mobench_lang.source import Span
 
 
@@ -23,7 +23,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Label:
     """A place that belongs to the story, with what to say there."""
 
@@ -31,7 +31,7 @@ class Label:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edit:
     """Replace the text of `span` by `text`; an empty span inserts."""
 
@@ -39,7 +39,7 @@ class Edit:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fix:
     """A way out, as edits that may be applied together. `safe` ones are applied by `check --fix`."""
 
@@ -51,7 +51,7 @@ class Fix:
 Fact: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnostic:
     """One finding.
 
@@ -87,9 +87,9 @@ Diagnostics: TypeAlias = tuple[Diagnostic, ...]
 def codes() -> dict[str, str]:
     """Every code with the title of its page, from `codes.toml` beside this module."""
     import tomllib
-    from importlib import resources
+    from pathlib import Path
 
-    text = resources.files("mobench_lang").joinpath("codes.toml").read_text("utf-8")
+    text = Path(__file__).with_name("codes.toml").read_text("utf-8")
     return {str(k): str(v) for k, v in tomllib.loads(text).items()}
 
 

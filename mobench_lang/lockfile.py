@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mobench_lang.frozen import frozen
+
 LOCK_FILE = "mobench.lock"
 LOCK_VERSION = 1
 MAX_BYTES = 16 * 1024 * 1024
@@ -36,7 +38,7 @@ class HubSource:
     quant: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HubFile:
     """What the hub had for it: the commit and the file there, with its content."""
 
@@ -46,7 +48,7 @@ class HubFile:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalFile:
     """The content of a local file."""
 
@@ -54,7 +56,7 @@ class LocalFile:
     size: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Lock:
     """The content of a lock file. `root` is the folder of the project, where the names of local files start."""
 
@@ -162,7 +164,7 @@ def parse(text: str, root: Path | None = None) -> Lock:
 _AGAIN = "bring it back from version control, or remove it and run `mobench lock`"
 
 
-@dataclass(frozen=True)
+@frozen
 class _Reading:
     """One text being read; faults point at the entry as far as it can be found."""
 

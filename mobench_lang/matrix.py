@@ -7,14 +7,16 @@ the same cells in the same order.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from operator import itemgetter
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from mobench_lang.ir import Bench, Clause, Design, Step, Walk
+
+if TYPE_CHECKING:
+    import random
 
 Vector: TypeAlias = tuple[int, ...]
 
@@ -187,6 +189,8 @@ def choose(cells: list[Vector], design: Design) -> list[Vector]:
 
 
 def _random(seed: int) -> random.Random:
+    import random
+
     return random.Random(seed)  # noqa: S311 - a design is to be reproducible, not secret
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, cast, get_args
+
+from mobench_lang.frozen import frozen
 
 Kind = Literal["timing", "memory", "sampled", "counter", "derived", "quality"]
 Join = Literal["mean", "sum", "max"]
@@ -35,7 +36,7 @@ _DIMENSIONS: Mapping[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MetricInfo:
     """One metric: what it is, its unit in the store, and how the language writes numbers of it.
 
@@ -61,7 +62,7 @@ class MetricInfo:
 @cache
 def metrics() -> Mapping[str, MetricInfo]:
     """Every metric by name, in the order of `metrics.toml`."""
-    text = resources.files("mobench_lang").joinpath("metrics.toml").read_text("utf-8")
+    text = Path(__file__).with_name("metrics.toml").read_text("utf-8")
     return MappingProxyType({name: _info(name, entry) for name, entry in tomllib.loads(text).items()})
 
 

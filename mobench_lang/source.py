@@ -2,7 +2,8 @@
 
 In: the text of one file. Out: `Source` (offset to line and column) and `Span` (a half-open range of offsets).
 Guarantee: offsets count Unicode code points of the text as decoded; lines and columns are 1-based; `Span`s are
-immutable, hashable and cheap. This module imports nothing of mobench.
+immutable, hashable and cheap. This module imports nothing of mobench but
+`frozen`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from mobench_lang.frozen import frozen
 
 _LINE_END = re.compile("\r\n?|\n")
 
@@ -61,7 +64,7 @@ class Source:
         return Span(self, start, end)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """The half-open range [start, end) of one source."""
 

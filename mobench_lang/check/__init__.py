@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mobench_lang import ir
@@ -18,11 +17,12 @@ from mobench_lang.check.bench import check_bench
 from mobench_lang.check.load import Loader, project_root
 from mobench_lang.check.schema import schema
 from mobench_lang.diagnostics import Diagnostic, Diagnostics, has_errors, in_order
+from mobench_lang.frozen import frozen
 from mobench_lang.lockfile import LOCK_FILE, Lock, LockError, read
 from mobench_lang.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """What the check of one spec found. `bench` is None after an error, or where the file declares none.
 

@@ -18,6 +18,7 @@ from mobench_lang.check.load import free_names
 from mobench_lang.check.names import Bound, Env
 from mobench_lang.check.schema import ROLES
 from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Rec, Val, is_list, kind_of, label, text, to_ir
+from mobench_lang.frozen import frozen
 from mobench_lang.matrix import projections
 from mobench_lang.packs import Attribute
 from mobench_lang.syntax import ast
@@ -64,7 +65,7 @@ class Table:
         return known
 
 
-@dataclass(frozen=True)
+@frozen
 class AxisEnv:
     """The names inside a matrix: those of the bench, and the axes that are read with the values of one combination."""
 

@@ -18,6 +18,7 @@ from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.names import Env
 from mobench_lang.check.units import DIMENSIONS, Qty
 from mobench_lang.check.values import Hidden, Poison, Word, exact, label
+from mobench_lang.frozen import frozen
 from mobench_lang.metrics import MetricInfo
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
@@ -209,7 +210,7 @@ class Claims:
         return Typed(ir.Arithmetic(op=op, left=left_term, right=right_term), base, expr.span)
 
 
-@dataclass(frozen=True)
+@frozen
 class Typed:
     """A term with its base unit (empty for plain numbers) and place."""
 

@@ -21,7 +21,6 @@ from mobench_lang.check.functions import locked_file, size_of
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import Ent, Folder, Rec, Val, Word, label, to_ir
 from mobench_lang.diagnostics import Diagnostic
-from mobench_lang.digests import sha256
 from mobench_lang.lockfile import LocalFile
 from mobench_lang.matrix import expand, picker
 from mobench_lang.metrics import metrics
@@ -315,6 +314,8 @@ def _quant_of(axes: Axes, number: int) -> str | None:
 
 def _is_other(path: Path, locked: LocalFile) -> bool:
     """Whether a file is there with another content than the locked one."""
+    from mobench_lang.digests import sha256
+
     try:
         return path.stat().st_size != locked.size or sha256(path) != locked.sha256
     except OSError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 
@@ -16,9 +15,11 @@ from mobench_lang.check import messages
 from mobench_lang.check.arithmetic import MAX_INT, arithmetic, comparable, compare, plain
 from mobench_lang.check.coerce import coerce
 from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.library import shipped
 from mobench_lang.check.names import Env
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, Word, is_list, kind_of, text
+from mobench_lang.frozen import frozen
 from mobench_lang.lockfile import HubFile, HubSource, LocalFile, Lock, names_quant
 from mobench_lang.packs import Attribute
 from mobench_lang.syntax import ast
@@ -27,7 +28,7 @@ MAX_JSONL = 256 * 1024 * 1024
 MAX_EXPONENT = 60  # powers of ten of a number in a data file
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signature:
     """A function as the reference shows it: parameters in order (`name: type`, `?` for optional) and what it gives."""
 
@@ -143,13 +144,11 @@ def _bundled(ev: Evaluator, call: ast.Call, env: Env) -> Val:
     args = arguments(ev, call, env, SIGNATURES["bundled"])
     if args is None:
         return POISON
-    from importlib import resources
-
     name = args["name"]
     parts = str(name).split("/")
     if any(p in ("", ".", "..") for p in parts):
         return ev.tell(messages.bad_path(call.span))
-    if not resources.files("mobench_specs").joinpath(*parts).is_file():
+    if not shipped().joinpath(*parts).is_file():
         return ev.tell(messages.not_bundled(call.span, str(name)))
     return Rec({"kind": "bundled", **args})
 

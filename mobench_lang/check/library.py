@@ -1,4 +1,4 @@
-"""What the shipped library declares, for those who forgot a `use`.
+"""Where the shipped library stands, and what it declares, for those who forgot a `use`.
 
 In: a name. Out: the file of the library that declares it, as `use` takes it, or None. Guarantee: reads the library's
 own files only, once.
@@ -9,18 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
-_DECLARATION = re.compile(r"^(?:let|model|engine|device|workload|meter)\s+(\w+)", re.MULTILINE)
+import mobench_specs
+
+
+def shipped() -> Path:
+    """The folder of everything that is shipped with mobench for specs; it is installed as plain files."""
+    return Path(mobench_specs.__path__[0])
 
 
 @cache
 def declared() -> Mapping[str, str]:
     """Every name of the library with its file: `tiny` is in `std/models`."""
-    folder = resources.files("mobench_specs").joinpath("std")
+    declaration = re.compile(r"^(?:let|model|engine|device|workload|meter)\s+(\w+)", re.MULTILINE)
     return {
-        name: f"std/{file.name.removesuffix('.bench')}"
-        for file in sorted(folder.iterdir(), key=lambda f: f.name)
-        if file.name.endswith(".bench")
-        for name in _DECLARATION.findall(file.read_text("utf-8"))
+        name: f"std/{file.stem}"
+        for file in sorted((shipped() / "std").glob("*.bench"))
+        for name in declaration.findall(file.read_text("utf-8"))
     }

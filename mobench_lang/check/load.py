@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from mobench_lang.check import entities, messages
 from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.functions import MAX_JSONL, functions
+from mobench_lang.check.library import shipped
 from mobench_lang.check.names import Bound
 from mobench_lang.check.schema import DECLARED, PROTOCOL_BLOCKS, Schema
 from mobench_lang.check.values import POISON, Val, Word
 from mobench_lang.diagnostics import Diagnostic
+from mobench_lang.frozen import frozen
 from mobench_lang.lockfile import LOCK_FILE, NO_LOCK, Lock
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, parse, read
@@ -53,7 +53,7 @@ class Module:
         return iter(self.entries)
 
 
-@dataclass(frozen=True)
+@frozen
 class Without:
     """The names of a file but one: a declaration's own name means nothing inside it."""
 
@@ -171,7 +171,7 @@ class Loader:
             return None
         if not path.is_file():
             near = [p.name for p in sorted(path.parent.glob("*.bench"))] if path.parent.is_dir() else []
-            close = get_close_matches(Path(written).name, near, n=2, cutoff=0.6)
+            close = _close(Path(written).name, near, 0.6)
             prefix = "" if "/" not in written else written.rsplit("/", 1)[0] + "/"
             self.report(messages.missing_import(span, written, [prefix + c for c in close]))
             return None
@@ -184,14 +184,10 @@ class Loader:
 
     def _library(self, span: Span, written: str) -> tuple[str, Source, Path | None, str] | None:
         parts = written.removesuffix(".bench").split("/")
-        library = resources.files("mobench_specs")
-        file = library.joinpath(*parts[:-1], parts[-1] + ".bench")
+        file = shipped().joinpath(*parts[:-1], parts[-1] + ".bench")
         if any(p in ("", ".", "..") for p in parts) or not file.is_file():
-            folder = library.joinpath("std")
-            known = sorted(
-                "std/" + f.name.removesuffix(".bench") for f in folder.iterdir() if f.name.endswith(".bench")
-            )
-            self.report(messages.missing_import(span, written, get_close_matches(written, known, 2, 0.5) or known))
+            known = sorted(f"std/{f.stem}" for f in (shipped() / "std").glob("*.bench"))
+            self.report(messages.missing_import(span, written, _close(written, known, 0.5) or known))
             return None
         shown = "/".join(parts) + ".bench"
         return shown, Source(shown, file.read_text("utf-8")), None, shown
@@ -206,9 +202,15 @@ class Loader:
             return None
 
 
+def _close(written: str, known: list[str], cutoff: float) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(written, known, n=2, cutoff=cutoff)
+
+
 def _library_folder(shown: str) -> Path:
-    """Where a file of the shipped library stands; it is installed as plain files."""
-    return Path(str(resources.files("mobench_specs").joinpath(*shown.split("/")[:-1])))
+    """Where a file of the shipped library stands."""
+    return shipped().joinpath(*shown.split("/")[:-1])
 
 
 def _shown(user: str, written: str) -> str:

@@ -6,10 +6,10 @@ In: nothing. Out: the protocol of an environment, what a name is bound to, and a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from mobench_lang.check.values import Val
+from mobench_lang.frozen import frozen
 from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 
@@ -24,7 +24,7 @@ class Env(Protocol):
         """Every name that can be used here, for suggestions."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """What a name stands for: its value, where it was set, and for an axis the words its values may be.
 
@@ -38,7 +38,7 @@ class Bound:
     outside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Local:
     """An environment with one more name."""
 

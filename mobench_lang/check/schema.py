@@ -10,9 +10,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import resources
+from pathlib import Path
 
-from mobench_lang.frozen import from_plain
+from mobench_lang.frozen import from_plain, frozen
 from mobench_lang.metrics import MetricInfo, metrics
 from mobench_lang.packs import Attribute, Manifest, manifests
 
@@ -21,7 +21,7 @@ ROLES = ("model", "quant", "engine", "device", "workload")
 PROTOCOL_BLOCKS = ("run", "thermal", "conditions")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlockInfo:
     """One kind of block: what it is for, its attributes, and why it cannot be used yet, if so."""
 
@@ -70,7 +70,7 @@ class Schema:
 @cache
 def schema() -> Schema:
     """The schema of this installation. Raises packs.PluginError if a pack is broken."""
-    core = tomllib.loads(resources.files("mobench_lang.check").joinpath("schema.toml").read_text("utf-8"))
+    core = tomllib.loads(Path(__file__).with_name("schema.toml").read_text("utf-8"))
     blocks = {
         kind: BlockInfo(
             doc=block["doc"],
@@ -79,5 +79,5 @@ def schema() -> Schema:
         )
         for kind, block in core.items()
     }
-    bits = tomllib.loads(resources.files("mobench_lang.check").joinpath("quants.toml").read_text("utf-8"))
+    bits = tomllib.loads(Path(__file__).with_name("quants.toml").read_text("utf-8"))
     return Schema(blocks, manifests("target"), manifests("engine"), metrics(), {k: float(v) for k, v in bits.items()})

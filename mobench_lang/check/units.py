@@ -7,14 +7,15 @@ scale), `mK` is a difference; the two are different dimensions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Context, Decimal
+
+from mobench_lang.frozen import frozen
 
 # Enough digits for every product of two literals in practice; overflow raises and becomes a diagnostic.
 ARITHMETIC = Context(prec=34, Emax=99, Emin=-99)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dimension:
     """A kind of quantity: how people call it, its base unit, and the units that are accepted, smallest first."""
 
@@ -63,7 +64,7 @@ _ALIASES = {"µs": "us", "μs": "us", "C": "°C"}
 _UNITS = {unit: (d, factor) for d in DIMENSIONS.values() for unit, factor in d.units}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Qty:
     """An exact number in the base unit of its dimension."""
 

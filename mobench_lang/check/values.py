@@ -15,17 +15,18 @@ from typing import TypeAlias
 
 from mobench_lang import ir
 from mobench_lang.check.units import Qty, number, show
+from mobench_lang.frozen import frozen
 from mobench_lang.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     """An enum word, such as `Q8_0` or `phone`."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hidden:
     """Something only the run will know, with the reason."""
 
@@ -45,7 +46,7 @@ class Folder(str):
         return made
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Poison:
     """The value of an expression whose fault has been reported; everything made from it is silent."""
 
@@ -53,7 +54,7 @@ class Poison:
 POISON = Poison()
 
 
-@dataclass(frozen=True)
+@frozen
 class Rec:
     """A record of named values. `source` records carry the `kind` of source."""
 

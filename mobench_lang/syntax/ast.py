@@ -7,14 +7,14 @@ checked, `${…}` inside strings is parsed. Comments are kept beside the tree, f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from mobench_lang.frozen import frozen
 from mobench_lang.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """Anything with a place."""
 
@@ -24,28 +24,28 @@ class Node:
 # ---------------------------------------------------------------- expressions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Name(Node):
     """An identifier as written; as an expression it is looked up, elsewhere it declares or names a key."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Int(Node):
     """A bare whole number (underscores removed)."""
 
     value: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Float(Node):
     """A bare number with a fraction or an exponent, exact."""
 
     value: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quantity(Node):
     """A number with a unit, such as `800ms`: exact number and the unit's text."""
 
@@ -53,19 +53,19 @@ class Quantity(Node):
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bool(Node):
     """`true` or `false`."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Null(Node):
     """`null`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class String(Node):
     """A string: literal pieces (escapes resolved) and the expressions of `${…}`, in order."""
 
@@ -79,14 +79,14 @@ class String(Node):
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListOf(Node):
     """`[a, b]`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comprehension(Node):
     """`[result for name in source where condition]`."""
 
@@ -96,7 +96,7 @@ class Comprehension(Node):
     condition: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Range(Node):
     """`start..stop`, `start..stop:step` or, with `geometric`, `start..stop:2x`. Both ends are included."""
 
@@ -106,7 +106,7 @@ class Range(Node):
     geometric: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unary(Node):
     """`-x` or `not x`."""
 
@@ -114,7 +114,7 @@ class Unary(Node):
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binary(Node):
     """`a op b`; `op_span` is the operator's own place."""
 
@@ -124,7 +124,7 @@ class Binary(Node):
     op_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cond(Node):
     """`if test then yes else no`."""
 
@@ -133,7 +133,7 @@ class Cond(Node):
     no: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member(Node):
     """`value.name`."""
 
@@ -141,7 +141,7 @@ class Member(Node):
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index(Node):
     """`value[index]`."""
 
@@ -149,7 +149,7 @@ class Index(Node):
     index: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arg(Node):
     """`key = value` in a call or a record."""
 
@@ -157,7 +157,7 @@ class Arg(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call(Node):
     """`function(args…, key = value…)`."""
 
@@ -166,7 +166,7 @@ class Call(Node):
     named: tuple[Arg, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refine(Node):
     """`base { key = value, … }`: a declaration with some attributes set anew, such as `llama_cpp { threads = 4 }`."""
 
@@ -183,7 +183,7 @@ Expr: TypeAlias = (
 # ---------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Let(Node):
     """`let name = value`."""
 
@@ -191,7 +191,7 @@ class Let(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attr(Node):
     """`key = value` in a body; `optional` for `key? = value`."""
 
@@ -200,7 +200,7 @@ class Attr(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Axis(Node):
     """`name in values` inside `matrix` or `zip`."""
 
@@ -208,7 +208,7 @@ class Axis(Node):
     values: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exclude(Node):
     """`exclude where condition because "…"`."""
 
@@ -216,14 +216,14 @@ class Exclude(Node):
     because: String | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Include(Node):
     """`include { axis = value, … }`."""
 
     entries: tuple[Arg, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample(Node):
     """`sample count seed number`; the seed may be left out."""
 
@@ -231,14 +231,14 @@ class Sample(Node):
     seed: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pairwise(Node):
     """`pairwise`, with an optional `seed number`."""
 
     seed: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measure(Node):
     """`measure a, b` or `measure? a, b`."""
 
@@ -246,7 +246,7 @@ class Measure(Node):
     optional: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expect(Node):
     """`expect claim where condition per axis, …`, or `warn …`."""
 
@@ -256,7 +256,7 @@ class Expect(Node):
     per: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block(Node):
     """`kind name extends parent { … }`. Nested blocks (`matrix`, `zip`, `run`, …) have no name and no parent.
 
@@ -270,7 +270,7 @@ class Block(Node):
     head: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broken(Node):
     """A statement or item that could not be parsed; its fault has been reported.
 
@@ -287,14 +287,14 @@ Stmt: TypeAlias = Let | Attr | Axis | Exclude | Include | Sample | Pairwise | Me
 # ---------------------------------------------------------------- files
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edition(Node):
     """`mobench 1`."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Use(Node):
     """`use "path" as alias`, or `use "path" { a, b }`: exactly one of `alias` and `names` is set."""
 
@@ -306,7 +306,7 @@ class Use(Node):
 Item: TypeAlias = Use | Let | Block | Broken
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comment(Node):
     """`# …` up to the end of the line; `own_line` if nothing stands before it."""
 
@@ -314,7 +314,7 @@ class Comment(Node):
     own_line: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """One parsed file. `edition` is None where the first line is missing (a diagnostic was given)."""
 

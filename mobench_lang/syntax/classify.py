@@ -7,9 +7,9 @@ the rules below stand in order, from the certain to the vague, and each knows on
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mobench_lang.diagnostics import Diagnostic
+from mobench_lang.frozen import frozen
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import messages
 from mobench_lang.syntax.lalr import Stuck
@@ -25,7 +25,7 @@ _LEADING = frozenset(["and", "or", "in", "where", "per", "because", "then", "els
 BODY_WORDS = FORMS - {"use", "let"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """A statement that does not parse: its tokens, the index at which the parser got stuck, where it stands."""
 

@@ -7,14 +7,13 @@ costs time and nothing else, and nothing in it is ever executed.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
 import re
 import sys
-import tempfile
 from contextlib import suppress
 from functools import cache
+from importlib.util import source_hash
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -175,6 +174,8 @@ def _unpack(data: tuple[Any, ...]) -> Tables:
 
 def _write(path: Path, content: bytes) -> None:
     """Put a file in place in one step, so that nobody reads half of it."""
+    import tempfile
+
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     written = Path(name)
     try:
@@ -205,5 +206,5 @@ def cache_path() -> Path | None:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     made_of = (__version__, str(sys.implementation.cache_tag), grammar())
-    key = hashlib.sha256("\0".join(made_of).encode()).hexdigest()
-    return base / "mobench" / f"grammar-{__version__}-{key[:16]}.bin"
+    key = source_hash("\0".join(made_of).encode()).hex()  # Python's own key of a source text, at hand without hashlib
+    return base / "mobench" / f"grammar-{__version__}-{key}.bin"

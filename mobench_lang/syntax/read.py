@@ -11,10 +11,8 @@ from mobench_lang.diagnostics import Diagnostic, Diagnostics, in_order
 from mobench_lang.source import Source, Span
 from mobench_lang.syntax import ast, messages
 from mobench_lang.syntax.build import Builder
-from mobench_lang.syntax.classify import Fault, classify
 from mobench_lang.syntax.lalr import Stuck
 from mobench_lang.syntax.parser import parse_range
-from mobench_lang.syntax.recover import Recovery
 from mobench_lang.syntax.scan import STRING_OR_COMMENT, Kind, scan
 from mobench_lang.syntax.text import check_text
 
@@ -29,6 +27,8 @@ def parse(source: Source) -> tuple[ast.File, Diagnostics]:
         edition, items = parse_range(source, builder, "file", 0, len(source.text))
         found += builder.faults
     except Stuck as e:
+        from mobench_lang.syntax.recover import Recovery  # a text without faults has no use for it
+
         recovery = Recovery(source, lambda: Builder(source, _interpolation), e)
         edition, items = recovery.edition, recovery.items
         at = source.span(e.start, e.end)
@@ -50,6 +50,8 @@ def parse_expression(text: str, name: str = "<expression>") -> tuple[ast.Expr | 
     try:
         value = parse_range(source, builder, "expression", 0, len(text))
     except Stuck as e:
+        from mobench_lang.syntax.classify import Fault, classify
+
         tokens = [t for t in scan(text) if t.kind not in (Kind.COMMENT, Kind.NEWLINE)]
         if not tokens:
             return None, (messages.empty_expression(source.span(0, len(text))),)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 
@@ -143,8 +144,13 @@ _PATTERNS = {
     Kind.BAD_CHARACTER: r"°[A-Za-z]*|[^ \t]",
 }
 STRING_OR_COMMENT = re.compile(f"{_PATTERNS[Kind.STRING]}|({_PATTERNS[Kind.COMMENT]})")
-_SCANNER = re.compile("|".join(f"(?P<{k.name}>{p})" for k, p in _PATTERNS.items()))
 _KINDS = {k.name: k for k in Kind}
+
+
+@cache
+def _scanner() -> re.Pattern[str]:
+    """Any one token, named by its group; a correct text never asks for it."""
+    return re.compile("|".join(f"(?P<{kind.name}>{pattern})" for kind, pattern in _PATTERNS.items()))
 
 
 def scan(text: str, enough: int | None = None, beyond: int = 0) -> list[Token]:
@@ -152,7 +158,7 @@ def scan(text: str, enough: int | None = None, beyond: int = 0) -> list[Token]:
     tokens: list[Token] = []
     line, first = 1, True
     newline = Kind.NEWLINE
-    for match in _SCANNER.finditer(text):
+    for match in _scanner().finditer(text):
         kind = _KINDS[match.lastgroup or ""]
         piece = match[0]
         tokens.append(Token(kind, piece, match.start(), match.end(), line, first))

@@ -32,7 +32,6 @@ _INVISIBLE = re.compile(
 _SUSPECT = re.compile(f"{_CONTROL.pattern}|{_INVISIBLE.pattern}|\r(?!\n)")
 _LONG_LINE = re.compile(f"[^\r\n]{{{LONGEST_LINE + 1},}}")
 _LONE_RETURN = re.compile("\r(?!\n)")
-_BRACKET = re.compile(STRING_OR_COMMENT.pattern + r"|\"[^\r\n]*|([(\[{])|([)\]}])")
 
 
 def read(path: Path, name: str | None = None) -> Source | Diagnostics:
@@ -137,8 +136,9 @@ def _characters(source: Source) -> list[Diagnostic]:
 
 
 def _too_deep(source: Source) -> Diagnostic | None:
+    bracket = re.compile(STRING_OR_COMMENT.pattern + r"|\"[^\r\n]*|([(\[{])|([)\]}])")
     depth = 0
-    for match in _BRACKET.finditer(source.text):
+    for match in bracket.finditer(source.text):
         if match[2]:
             depth += 1
             if depth > DEEPEST:

@@ -11,12 +11,12 @@ from tests.architecture.tree import ROOT, Import, Module, imports, is_library, m
 
 CONTRACTS = (
     "mobench_lang",
+    "mobench_lang.frozen",
     "mobench_lang.width",
     "mobench_lang.names",
     "mobench_lang.lockfile",
     "mobench_lang.source",
     "mobench_lang.diagnostics",
-    "mobench_lang.frozen",
     "mobench_lang.ir",
     "mobench_lang.metrics",
     "mobench_lang.digests",
