@@ -1,8 +1,8 @@
 """Sampled channels: what a channel's name and unit mean in the store.
 
 In: names such as `soc_temp` or `cpu_freq.3`, and units such as `m°C`, `uJ`, `kHz`. Out: the metric a channel
-belongs to, the unit in the store, and the exact factor as a fraction. Guarantee: an unknown unit is kept as it is,
-never guessed.
+belongs to, the unit in the store, and the exact factor as a fraction. A unit may carry a minus (`-µA`): the device
+counts the other way round. Guarantee: an unknown unit is kept as it is, never guessed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNITS = {"W": ("W", 1, 1), "J": ("J", 1, 1), "Wh": ("J", 3600, 1), "Ws": ("J", 
           "s": ("ns", 10**9, 1), "%": ("%", 1, 1), "B": ("bytes", 1, 1)}  # fmt: skip
 _WHOLE = {"bytes": ("bytes", 1, 1), "KiB": ("bytes", 1024, 1), "MiB": ("bytes", 1024**2, 1), "permille": ("%", 1, 10),
           "min": ("ns", 60 * 10**9, 1), "level": ("level", 1, 1), "1": ("1", 1, 1)}  # fmt: skip
-_UNIT = re.compile(r"([nuµμmcdkMG]?)(" + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + ")")
+_UNIT = re.compile(r"(-?)([nuµμmcdkMG]?)(" + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + ")")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,9 @@ def channel(name: str, unit: str, source: str) -> Channel:
     found = _UNIT.fullmatch(unit)
     if found is None:
         return Channel(name, unit, source, unit, 1, 1)
-    times, over = _PREFIXES[found[1]]
-    stored, factor, divisor = _UNITS[found[2]]
+    times, over = _PREFIXES[found[2]]
+    stored, factor, divisor = _UNITS[found[3]]
     times, over = times * factor, over * divisor
     common = gcd(times, over)
-    return Channel(name, unit, source, stored, times // common, over // common)
+    sign = -1 if found[1] else 1
+    return Channel(name, unit, source, stored, sign * (times // common), over // common)

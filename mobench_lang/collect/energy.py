@@ -1,25 +1,43 @@
-"""Energy and charge of a pass, from counters or by integrating power.
+"""Energy and charge of a pass, from the best source that was sampled.
 
-In: sampled channels `energy` (a counter: RAPL, rails), `power` (a gauge) or `charge`, and the windows of the pass.
-Out: one `MetricValue`. Guarantee: the source is in `method`; a counter that went backwards, a window without
-readings around it or too few distinct readings give None with a reason instead of a number that looks good.
+In: sampled channels, the windows of the pass, when the instrument's process began. Out: one `MetricValue`. Guarantee:
+the source is in `method`; a counter that went backwards, a window without readings around it, a battery that was being
+charged or too few distinct readings give None with a reason instead of a number that looks good.
+
+Sources, best first: an external meter (`energy.meter`, `power.meter`), counters (`energy.…`: RAPL, rails), gauges of
+power (`power.…`: rails), the charge counter of a battery times its voltage where it moved often enough, its current
+times its voltage. What the device drew before the launch is subtracted where it was sampled for long enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mobench_lang.collect.channels import Channel
-from mobench_lang.collect.records import MISSING, Ints, MetricValue, Samples, Window
+from mobench_lang.collect.records import MetricValue, Samples, Window
+from mobench_lang.collect.series import (
+    Integral,
+    Series,
+    Span,
+    before,
+    count_updates,
+    difference,
+    integral,
+    mean,
+    series,
+    times,
+)
 from mobench_lang.metrics import MetricInfo
 from mobench_lang.protocol import Request
 
-# A gauge that moved fewer times than this inside the windows says nothing about a token.
 LEAST_UPDATES = 30
+"""A gauge that moved fewer times than this inside the windows says nothing about a token."""
+IDLE_LEAST_NS = 1_000_000_000
+"""A shorter time before the launch says nothing about what the device draws without it."""
+IDLE_LEAST_READINGS = 3
 
 _PHASES = {"energy": ("prefill", "decode"), "energy_prefill": ("prefill",), "energy_decode": ("decode",)}
 
@@ -30,40 +48,60 @@ PER_TOKEN = {
     "energy_per_output_token": ("energy_decode", "output"),
 }
 
-Floats = NDArray[np.float64]
+Unit = Literal["J", "W", "A", "V", "mAh"]
 
 
 @dataclass(frozen=True, slots=True)
-class Integral:
-    """A quantity over windows: its value, its uncertainty, and how many distinct readings lay in the windows."""
+class Source:
+    """What energy is known from: `parts` are added up, `how` is for the method, a `battery` must be discharging."""
 
-    value: float
+    parts: tuple[Series, ...]
+    how: str
+    battery: bool = False
+
+    @property
+    def method(self) -> str:
+        """The source's words."""
+        return f"{', '.join(dict.fromkeys(p.source for p in self.parts))}: {self.how}"
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What a source showed before the launch: mean power in W, its uncertainty, over how many ns."""
+
+    power: float
     uncertainty: float
-    updates: int
+    ns: int
 
 
-def counted(info: MetricInfo, samples: Samples, windows: Sequence[Window], bounds: tuple[int, int]) -> MetricValue:
+def counted(
+    info: MetricInfo, samples: Samples, windows: Sequence[Window], bounds: Span, launched: int | None
+) -> MetricValue:
     """`energy…` over its phases, `battery_drain` over the pass."""
-    spans = [(w.start, w.end) for w in windows if w.name in _PHASES.get(info.name, ())]
     if info.name == "battery_drain":
-        spans = [bounds]
+        return _drain(info, samples, bounds)
+    spans = [(w.start, w.end) for w in windows if w.name in _PHASES.get(info.name, ())]
     if not spans:
         return MetricValue(info.name, None, info.unit, reason="not_applicable")
-    columns = _columns(info, samples)
-    if not columns:
+    source = _source(samples, spans)
+    if source is None:
         return MetricValue(info.name, None, info.unit, reason="not_delivered")
-    parts: list[Integral] = []
-    for i in columns:
-        part = _integrate(samples, i, spans)
-        if isinstance(part, str):
-            return MetricValue(info.name, None, info.unit, _method(samples.channels[i]), reason=part)
-        parts.append(part)
-    value = sum(p.value for p in parts)
-    if info.name == "battery_drain":
-        value = -value  # a gauge counts what is left
-    method = ", ".join(dict.fromkeys(_method(samples.channels[i]) for i in columns))
-    uncertainty = float(np.sqrt(sum(p.uncertainty**2 for p in parts)))
-    return MetricValue(info.name, value, info.unit, f"{method}; idle baseline not subtracted", uncertainty)
+    total = _total(source, samples, spans)
+    if isinstance(total, str):
+        return MetricValue(info.name, None, info.unit, source.method, reason=total)
+    idle = _idle(source, launched)
+    if idle is None:
+        return MetricValue(
+            info.name, total.value, info.unit, f"{source.method}; idle baseline not subtracted", total.uncertainty
+        )
+    seconds = sum(end - start for start, end in spans) * 1e-9
+    return MetricValue(
+        info.name,
+        total.value - idle.power * seconds,
+        info.unit,
+        f"{source.method}; {idle.power:.4g} W idle subtracted, {idle.ns * 1e-9:.3g} s before the launch",
+        float(np.hypot(total.uncertainty, idle.uncertainty * seconds)),
+    )
 
 
 def per_token(
@@ -82,104 +120,143 @@ def per_token(
     if not tokens:
         return MetricValue(info.name, None, info.unit, reason="not_applicable")
     spans = [(w.start, w.end) for w in windows if w.name in _PHASES[energy]]
-    parts = [_integrate(samples, i, spans) for i in _columns(info, samples)]
-    updates = min((p.updates for p in parts if isinstance(p, Integral)), default=0)
+    source = _source(samples, spans)
+    updates = min((count_updates(p, spans) for p in source.parts), default=0) if source else 0
     if updates < LEAST_UPDATES:
         return MetricValue(info.name, None, info.unit, known.method, reason="too_few_updates")
     uncertainty = None if known.uncertainty is None else known.uncertainty / tokens
     return MetricValue(info.name, known.value / tokens, info.unit, f"{known.method}; {updates} updates", uncertainty)
 
 
-def _columns(info: MetricInfo, samples: Samples) -> list[int]:
-    """The columns of the best source: counters before gauges."""
-    wanted = ("charge",) if info.name == "battery_drain" else ("energy", "power")
-    for base in wanted:
-        columns = [i for i, c in enumerate(samples.channels) if c.base == base and c.unit in ("J", "W", "mAh")]
-        if columns:
-            return columns
-    return []
+def mean_power(info: MetricInfo, samples: Samples, bounds: Span) -> MetricValue:
+    """Mean power of a pass from what its energy is known from, idle included."""
+    source = _source(samples, [bounds])
+    if source is None:
+        return MetricValue(info.name, None, info.unit, reason="not_delivered")
+    total = _total(source, samples, [bounds])
+    if isinstance(total, str):
+        return MetricValue(info.name, None, info.unit, source.method, reason=total)
+    seconds = (bounds[1] - bounds[0]) * 1e-9
+    return MetricValue(
+        info.name, total.value / seconds, info.unit, f"{source.method} / time", total.uncertainty / seconds
+    )
 
 
-def _method(channel: Channel) -> str:
-    how = "counter difference" if channel.unit in ("J", "mAh") else "∫P dt by trapezoid"
-    return f"{channel.source}: {how}"
+def idle_power(info: MetricInfo, samples: Samples, bounds: Span, launched: int | None) -> MetricValue:
+    """Mean power before the launch, which energies are reduced by."""
+    source = _source(samples, [bounds])
+    idle = _idle(source, launched) if source else None
+    if source is None or idle is None:
+        return MetricValue(info.name, None, info.unit, reason="not_delivered")
+    method = f"{source.method}, {idle.ns * 1e-9:.3g} s before the launch"
+    return MetricValue(info.name, idle.power, info.unit, method, idle.uncertainty)
 
 
-def mean_of(samples: Samples, column: int, start: int, end: int) -> tuple[float | None, bool]:
-    """The mean of a gauge in a window. A window between two readings has the value of the line between them, and the
-    second result is True; without readings on both sides there is none."""
-    t, values = _read(samples, column)
-    inside = values[int(np.searchsorted(t, start, "left")) : int(np.searchsorted(t, end, "right"))]
-    if inside.size:
-        return float(inside.mean()), False
-    if t.size < 2 or start < t[0] or end > t[-1]:
-        return None, False
-    return float(np.interp([start, end], t, values).mean()), True
+# ---------------------------------------------------------------- sources
 
 
-def difference(samples: Samples, base: str, bounds: tuple[int, int]) -> float | None:
-    """How far a counter moved in a window, in the store's unit; None where it was not read around it."""
-    column = next((i for i, c in enumerate(samples.channels) if c.base == base), None)
-    if column is None:
+def _source(samples: Samples, spans: Sequence[Span]) -> Source | None:
+    """The best source that was sampled."""
+    for base, unit, gauge, how in (
+        ("energy", "J", False, "counter difference"),
+        ("power", "W", True, "∫P dt by trapezoid"),
+    ):
+        meter = _columns(samples, base, unit, meter=True)
+        if meter:
+            return Source(tuple(series(samples, i, gauge=gauge) for i in meter), how)
+    for base, unit, gauge, how in (
+        ("energy", "J", False, "counter difference"),
+        ("power", "W", True, "∫P dt by trapezoid"),
+    ):
+        rails = _columns(samples, base, unit)
+        if rails:
+            return Source(tuple(series(samples, i, gauge=gauge) for i in rails), how)
+    return _battery(samples, spans)
+
+
+def _battery(samples: Samples, spans: Sequence[Span]) -> Source | None:
+    volts = _columns(samples, "voltage", "V")
+    if not volts:
         return None
-    t, values = _read(samples, column)
-    if t.size < 2 or bounds[0] < t[0] or bounds[1] > t[-1]:
-        return None
-    ends = np.interp(list(bounds), t, values)
-    return float(ends[1] - ends[0])
+    voltage = series(samples, volts[0], gauge=True)
+    charge, current = (_columns(samples, base, unit) for base, unit in (("charge", "mAh"), ("current", "A")))
+    if charge and voltage.t.size:
+        gauge = series(samples, charge[0], gauge=False)
+        if count_updates(gauge, spans) >= LEAST_UPDATES:
+            # What is left goes down while it is used: 1 mAh at the mean voltage is 3.6 J per volt.
+            taken = Series(gauge.t, -gauge.values * 3.6 * float(voltage.values.mean()), False, gauge.source)
+            return Source((taken,), "charge difference × mean voltage", battery=True)
+    if current:
+        product = times(series(samples, current[0], gauge=True), voltage, samples.channels[current[0]].source)
+        return Source((product,), "∫I·V dt by trapezoid", battery=True)
+    return None
 
 
-def mean_power(info: MetricInfo, samples: Samples, bounds: tuple[int, int], missing: MetricValue) -> MetricValue:
-    """Mean power of a pass from energy counters; `missing` where there are none."""
-    columns = [i for i in _columns(info, samples) if samples.channels[i].unit == "J"]
-    parts = [_integrate(samples, i, [bounds]) for i in columns]
-    if not parts:
-        return missing
+def _columns(samples: Samples, base: str, unit: str, *, meter: bool = False) -> list[int]:
+    return [
+        i
+        for i, c in enumerate(samples.channels)
+        if c.base == base and c.unit == unit and (not meter or c.name == f"{base}.meter")
+    ]
+
+
+def _total(source: Source, samples: Samples, spans: Sequence[Span]) -> Integral | str:
+    if source.battery and _charging(samples, spans):
+        return "charging"
+    parts = [integral(part, spans) for part in source.parts]
     bad = next((p for p in parts if isinstance(p, str)), None)
     if bad is not None:
-        return MetricValue(info.name, None, info.unit, reason=bad)
-    seconds = (bounds[1] - bounds[0]) * 1e-9
+        return bad
     good = [p for p in parts if isinstance(p, Integral)]
-    method = ", ".join(dict.fromkeys(_method(samples.channels[i]) for i in columns))
-    uncertainty = float(np.sqrt(sum(p.uncertainty**2 for p in good))) / seconds
-    return MetricValue(info.name, sum(p.value for p in good) / seconds, info.unit, f"{method} / time", uncertainty)
+    return Integral(
+        sum(p.value for p in good),
+        float(np.sqrt(sum(p.uncertainty**2 for p in good))),
+        min((p.updates for p in good), default=0),
+    )
 
 
-def _read(samples: Samples, column: int) -> tuple[Ints, Floats]:
-    """Times and values of the readings of one channel; a counter that began anew goes on."""
-    channel = samples.channels[column]
-    read = samples.raw[:, column] != MISSING
-    raw = samples.raw[read, column]
-    if channel.wraps and raw.size:
-        raw = raw + np.concatenate(([0], np.cumsum(np.diff(raw) < 0))) * channel.wraps
-    return samples.t[read], (raw * (channel.times / channel.over)).astype(np.float64)
+def _charging(samples: Samples, spans: Sequence[Span]) -> bool:
+    """Whether the battery took in charge during the spans; without a current its charge must not have risen."""
+    current = _columns(samples, "current", "A")
+    if current:
+        found = series(samples, current[0], gauge=True)
+        means = [m for m, _ in (mean(found, span) for span in spans) if m is not None]
+        return bool(means) and sum(means) <= 0
+    charge = series(samples, _columns(samples, "charge", "mAh")[0], gauge=False)
+    moved = [d for d in (difference(charge, span) for span in spans) if d is not None]
+    return sum(moved) > 0
 
 
-def _integrate(samples: Samples, column: int, spans: Sequence[tuple[int, int]]) -> Integral | str:
-    """The channel over the spans; a reason where it cannot be had."""
-    t, values = _read(samples, column)
-    if t.size < 2 or any(start < t[0] or end > t[-1] for start, end in spans):
-        return "window_not_covered"
-    unit = samples.channels[column].unit
-    if unit == "J" and np.any(np.diff(values) < 0):
-        return "counter_went_back"
-    total = sum(_over(t, values, span, gauge=unit == "W") for span in spans)
-    updates = _updates(t, values, spans)
-    # Each edge of a window lies somewhere between two updates of the source, so it is known to half an update.
-    return Integral(total, abs(total) / max(updates, 1) * float(np.sqrt(len(spans) / 2)), updates)
+def _idle(source: Source, launched: int | None) -> Idle | None:
+    """What the source showed before the launch, if it was read for long enough."""
+    if launched is None:
+        return None
+    power, variance, shortest = 0.0, 0.0, launched
+    for part in source.parts:
+        found = before(part, launched)
+        if found.t.size < IDLE_LEAST_READINGS or (length := int(found.t[-1] - found.t[0])) < IDLE_LEAST_NS:
+            return None
+        span = (int(found.t[0]), int(found.t[-1]))
+        whole = integral(found, [span])
+        if isinstance(whole, str):
+            return None
+        power += whole.value / (length * 1e-9)
+        spread = float(found.values.std()) if found.gauge else whole.uncertainty / (length * 1e-9)
+        variance += spread**2
+        shortest = min(shortest, length)
+    return Idle(power, float(np.sqrt(variance)), shortest)
 
 
-def _over(t: Ints, values: Floats, span: tuple[int, int], *, gauge: bool) -> float:
-    """A counter's difference over a span, or the integral of a gauge over it by trapezoid, in value × s."""
-    at_edges = np.interp(list(span), t, values)
-    if not gauge:
-        return float(at_edges[1] - at_edges[0])
-    inside = slice(int(np.searchsorted(t, span[0], "right")), int(np.searchsorted(t, span[1], "left")))
-    times = np.concatenate(([span[0]], t[inside], [span[1]])).astype(np.float64) * 1e-9
-    level = np.concatenate(([at_edges[0]], values[inside], [at_edges[1]]))
-    return float(np.sum((level[1:] + level[:-1]) / 2 * np.diff(times)))
-
-
-def _updates(t: Ints, values: Floats, spans: Sequence[tuple[int, int]]) -> int:
-    moved = t[1:][np.diff(values) != 0]
-    return sum(int(np.count_nonzero((moved >= start) & (moved <= end))) for start, end in spans)
+def _drain(info: MetricInfo, samples: Samples, bounds: Span) -> MetricValue:
+    """How far the gauge of the battery's charge went down in the pass."""
+    columns = _columns(samples, "charge", "mAh")
+    if not columns:
+        return MetricValue(info.name, None, info.unit, reason="not_delivered")
+    gauge = series(samples, columns[0], gauge=False)
+    moved = difference(gauge, bounds)
+    if moved is None:
+        return MetricValue(info.name, None, info.unit, gauge.source, reason="window_not_covered")
+    updates = count_updates(gauge, [bounds])
+    uncertainty = abs(moved) / max(updates, 1) * float(np.sqrt(0.5))
+    # A gauge counts what is left.
+    return MetricValue(info.name, -moved, info.unit, f"{gauge.source}: gauge difference", uncertainty)

@@ -16,6 +16,7 @@ from statistics import fmean, median
 
 from mobench_lang.collect import energy, sustained
 from mobench_lang.collect.records import MetricValue, Samples, Window
+from mobench_lang.collect.series import difference, mean, series
 from mobench_lang.metrics import MetricInfo, metrics
 from mobench_lang.protocol import Memory, Request, Scored
 
@@ -31,9 +32,10 @@ ALWAYS = (
 
 @dataclass(frozen=True, slots=True)
 class PassData:
-    """What is known of one pass, on a device with so many `cores`. `load` is the load of the launch where this
-    trial carries it; `prompted` is False where the workload has no prompt (it starts from the beginning-of-sequence
-    token); `start` and `end` bound the pass."""
+    """What is known of one pass, on a device with so many `cores`. `load` is the load of the launch where this trial
+    carries it; `launched` is when the instrument's process began, None where that is not known; `prompted` is False
+    where the workload has no prompt (it starts from the beginning-of-sequence token); `start` and `end` bound the
+    pass."""
 
     start: int
     end: int
@@ -46,6 +48,7 @@ class PassData:
     scores: Sequence[Scored]
     prompted: bool
     cores: int | None = None
+    launched: int | None = None
 
 
 def measure(data: PassData, wanted: Iterable[str]) -> tuple[MetricValue, ...]:
@@ -73,9 +76,13 @@ def _one(info: MetricInfo, data: PassData, found: Mapping[str, MetricValue]) -> 
     if info.kind == "memory":
         return _memory(info, data)
     if info.kind == "counter":
-        return energy.counted(info, data.samples, data.windows, (data.start, data.end))
+        return energy.counted(info, data.samples, data.windows, (data.start, data.end), data.launched)
     if info.name in energy.PER_TOKEN:
         return energy.per_token(info, data.samples, data.windows, data.requests, found)
+    if info.name == "power":
+        return energy.mean_power(info, data.samples, (data.start, data.end))
+    if info.name == "idle_power":
+        return energy.idle_power(info, data.samples, (data.start, data.end), data.launched)
     if info.kind == "sampled":
         sampled = _sampled(info, data)
         return sampled if sampled.value is not None else _derived(info, data, sampled)
@@ -183,9 +190,9 @@ def _sampled(info: MetricInfo, data: PassData) -> MetricValue:
     between = False
     for i, channel in enumerate(data.samples.channels):
         if channel.base in info.channels and channel.unit == info.unit:
-            mean, outside = energy.mean_of(data.samples, i, data.start, data.end)
-            if mean is not None:
-                parts.append((mean, channel.source))
+            level, outside = mean(series(data.samples, i, gauge=True), (data.start, data.end))
+            if level is not None:
+                parts.append((level, channel.source))
                 between = between or outside
     if not parts:
         return MetricValue(info.name, None, info.unit, reason=NOT_DELIVERED)
@@ -195,14 +202,12 @@ def _sampled(info: MetricInfo, data: PassData) -> MetricValue:
 
 
 def _derived(info: MetricInfo, data: PassData, missing: MetricValue) -> MetricValue:
-    """Power from energy counters, CPU load from counters of CPU time; what was missing where there are none either."""
+    """CPU load from counters of CPU time; what was missing where there are none either."""
     wall = data.end - data.start
     if wall <= 0:
         return missing
-    if info.name == "power":
-        return energy.mean_power(info, data.samples, (data.start, data.end), missing)
     if info.name == "cpu_util":
-        busy = energy.difference(data.samples, "cpu_busy", (data.start, data.end))
+        busy = _counter(data.samples, "cpu_busy", (data.start, data.end))
         if busy is not None and data.cores:
             share = 100.0 * busy / (wall * data.cores)
             return MetricValue(info.name, share, info.unit, f"busy time of {data.cores} CPUs / wall time")
@@ -210,6 +215,12 @@ def _derived(info: MetricInfo, data: PassData, missing: MetricValue) -> MetricVa
             share = 100.0 * data.cpu_ns / wall
             return MetricValue(info.name, share, info.unit, "CPU time of the process / wall time; 100 % is one CPU")
     return missing
+
+
+def _counter(samples: Samples, base: str, span: tuple[int, int]) -> float | None:
+    """How far a counter moved in a window; None where it was not read around it."""
+    column = next((i for i, c in enumerate(samples.channels) if c.base == base), None)
+    return None if column is None else difference(series(samples, column, gauge=False), span)
 
 
 _JOIN: Mapping[str, Callable[[list[float]], float]] = {"mean": fmean, "sum": fsum, "max": max}

@@ -180,6 +180,7 @@ def _trial(
             scores=_scores(events, carries),
             prompted=_prompted(read.job),
             cores=read.cores,
+            launched=_launched(read),
         )
         metrics = measure(data, wanted)
     else:
@@ -201,6 +202,14 @@ def _trial(
         rows=rows,
         metrics=metrics,
     )
+
+
+def _launched(read: Folder) -> int | None:
+    """When the instrument's process began, on the device's clock; else when it said so itself."""
+    spawned = read.state.get("spawned")
+    if isinstance(spawned, int):
+        return spawned
+    return None if read.events.start is None else read.events.start.t
 
 
 def _load(phases: Sequence[Phase]) -> Window | None:

@@ -105,7 +105,8 @@ async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opene
         raise StoreFullError(
             f"no space left in {run.folder}; the launch is not recorded. Make room and run the same command again"
         )
-    write_atomic(folder / "state.json", json.dumps({"before": before, "after": after}).encode() + b"\n", durable=False)
+    around = {"before": before, "after": after, "spawned": outcome.spawned}
+    write_atomic(folder / "state.json", json.dumps(around).encode() + b"\n", durable=False)
     await sync_files(folder)
     wall = time.monotonic_ns() - begin
     run.append(

@@ -21,7 +21,7 @@ def metrics_page() -> str:
         "A trial is one measured pass. Each metric has one number per trial, in the unit of this table, in the table",
         "`metric` and in the view `results`; where there is none, the value is NULL and `metric.reason` says why:",
         "`not_applicable` (this workload has none: one output token, no prompt), `not_delivered` (the target gave nothing),",
-        "`too_few_updates`, `window_not_covered`, `counter_went_back` (energy), `no_throttling`, or the reason of a trial that",
+        "`too_few_updates`, `window_not_covered`, `counter_went_back`, `charging` (energy), `no_throttling`, or the reason of a trial that",
         "failed. A claim may be about all metrics that are measured.\n",
         f"Measured where a spec does not say: {', '.join(f'`{m}`' for m in DEFAULT_METRICS)}.\n",
         "| metric | unit | in the language | definition | the number of a trial |",
