@@ -343,6 +343,9 @@ def fill_venv(log: Path) -> None:
     run("installing libraries and tools", [*pip_install, "--editable", f".[{EXTRAS}]", "--group", "dev"], log=log)
     for plugin in PLUGINS:
         run(f"installing {plugin.relative_to(ROOT)}", [*pip_install, "--no-deps", "--editable", str(plugin)], log=log)
+    # As pip does for what is not editable; where PYTHONDONTWRITEBYTECODE is set, no run would do it later.
+    compiling = "import compileall; [compileall.compile_dir(f, quiet=2) for f in ('mobench_lang', 'targets', 'specs')]"
+    run("compiling modules", [PYTHON, "-c", compiling], log=log)
     run("checking that all fits together", [*PIP, "check"], log=log)
     if not binding_starts(log):
         say("the cached build of llama.cpp does not start here; building it anew")

@@ -99,8 +99,9 @@ def startup(r: dict[str, Any]) -> str:
         rows.append((f"`{name}`", f"{x['median_ms']:.0f}", f"{x['above_bare_ms']:+.0f}", said))
     return f"""## Start-up, in ms
 
-Whole processes, {r["rounds"]} interleaved rounds, warm. A check spends most of its time on imports: pydantic, the models of
-the IR and the manifests are about a third of it.
+Whole processes, {r["rounds"]} interleaved rounds, warm, Python {r["python"]}; load of the machine when it began: {r["load_1min"]:.2f}.
+A check spends most of its time on imports: about a quarter is click, a quarter the definition of records
+([ADR 12](adr/0012-start-up.md)).
 
 {table(("command", "median", "above bare python", "goal"), rows)}"""
 
