@@ -1,7 +1,7 @@
 """What a target adds to the common session: the facts, state, conditions and sensors of its kind of device.
 
-In: an open link. Out: data. A target writes one class that is a `Platform`, hands it with a transport to `ShellSession`,
-and has a device that is pushed to, started, waited for, found again, collected from and restored.
+In: an open link. Out: data. A target writes one class that is a `Platform`, hands it with a transport to
+`ShellSession`, and has a device that is pushed to, started, waited for, found again, collected from and restored.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Changes(Protocol):
     """How a platform changes a setting so that it is put back whatever happens, also by a later process of the host."""
 
     async def change(self, do: str, undo: str) -> None:
-        """Write the command `undo` down on the device, then run `do`. Both are one line for the device's shell; the undo
-        commands are run in reverse order by `restore`. Raises DeviceError("change_failed") with the command's words."""
+        """Write the command `undo` down on the device, then run `do`. Both are one line for the device's shell; the
+        undo commands are run in reverse order by `restore`. Raises DeviceError("change_failed") with what `do` said."""
 
 
 class Platform(Protocol):

@@ -1,7 +1,7 @@
 """The link to a device with a POSIX shell: commands, files, and waiting without a word.
 
-In: nothing but what a target's `open` was given. Out: exit statuses, bytes, files. Guarantee, kept by every transport: a
-link that is gone is `DeviceError("lost")`, whatever was under way and however the library beneath says it; a command
+In: nothing but what a target's `open` was given. Out: exit statuses, bytes, files. Guarantee, kept by every transport:
+a link that is gone is `DeviceError("lost")`, whatever was under way and however the library beneath says it; a command
 that ended is never mistaken for a link that did; nothing is sent while `hold` waits.
 """
 
