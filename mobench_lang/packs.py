@@ -29,9 +29,9 @@ class PluginError(Exception):
 class Attribute:
     """One attribute of a block: its type and what it means.
 
-    Types: bool int number string duration size temperature ratio power rate frequency charge, `enum` (with `values`),
-    `list of <type>`, `cpus` (`all`, `big_cores`, `little_cores` or a list of cpu numbers), and references: model engine
-    device workload meter task source. `min`/`max` bound ints (inclusive).
+    Types: bool int number string duration size temperature ratio power rate frequency charge, capacity (of a battery:
+    Wh or mAh), `enum` (with `values`), `list of <type>`, `cpus` (`all`, `big_cores`, `little_cores` or a list of cpu
+    numbers), and references: model engine device workload meter task source. `min`/`max` bound ints (inclusive).
     An `address` says where one physical device is reached: it is no part of a plan. A `reserved` attribute is part of
     the language that this version cannot do yet; the text says what it will be.
     """

@@ -519,6 +519,9 @@ class Checker:
             self.ev.tell(messages.no_cells(alone[0] if alone else self._matrix_span(), clause=bool(alone)))
             return None
         feasible.combinations(self.ev, self.axes, bench)
+        asked = self.parts.sections.get("conditions")
+        attrs = [s for s in asked.body if isinstance(s, ast.Attr) and s.name.text == "charger"] if asked else []
+        feasible.charge(self.ev, self.axes, bench, attrs[0].span if attrs else None)
         return bench
 
 

@@ -51,6 +51,9 @@ def _typed(  # noqa: PLR0917 - a value with its whole context
     if kind in DIMENSION_OF:
         return _quantity(ev, value, kind, key, span)
     match kind:
+        case "capacity":
+            energy = isinstance(value, Qty) and value.base != units.CHARGE.base
+            return _quantity(ev, value, "energy" if energy else "charge", key, span)
         case "int":
             return _int(ev, value, want, key, span)
         case "bool":

@@ -7,6 +7,7 @@ combinations that would be measured are reported; what is not known is not guess
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -14,6 +15,7 @@ from itertools import product
 from pathlib import Path
 
 from mobench_lang import ir
+from mobench_lang.battery import battery
 from mobench_lang.check import messages, units
 from mobench_lang.check.axes import Axes, bound_entity
 from mobench_lang.check.evaluate import Evaluator
@@ -24,7 +26,7 @@ from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.lockfile import LocalFile
 from mobench_lang.matrix import expand, picker
 from mobench_lang.metrics import metrics
-from mobench_lang.pauses import pauses
+from mobench_lang.pauses import TIMED, declared
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
@@ -90,9 +92,10 @@ def sensor(ev: Evaluator, axes: Axes, span: Span) -> None:
 
 def timeout(ev: Evaluator, axes: Axes, protocol: ir.Protocol, written: tuple[Val, Span] | None) -> ir.Protocol:
     """The protocol with its time-out resolved; a written one must leave room for the declared pauses."""
-    passes = protocol.warmup + (protocol.repeat if protocol.isolation == "cell" else 1)
+    passes = protocol.repeat if protocol.isolation == "cell" else 1  # a warm-up pass neither pauses nor repeats
     workloads = _entities(axes, "workload")
-    need = {w.name: pauses(to_ir(w)) * passes for w in workloads}
+    bound = _longest(axes)
+    need = {w.name: declared(to_ir(w), bound).whole * passes for w in workloads}
     if written is None:
         longest = DEFAULT_TIMEOUT_NS + max(need.values(), default=0)
         return replace(protocol, timeout_ns=longest)
@@ -103,6 +106,13 @@ def timeout(ev: Evaluator, axes: Axes, protocol: ir.Protocol, written: tuple[Val
                 ev.tell(messages.timeout_too_short(written[1], units.show(written[0]), shown, name))
                 break
     return protocol
+
+
+def _longest(axes: Axes) -> dict[str, ir.Value]:
+    """The largest of what axes bind of a workload's times."""
+    tables = [t for t in axes.tables.values() if t.binds in TIMED and not t.broken]
+    values = {t.binds.split(".")[1]: [v for v in t.values if isinstance(v, Qty)] for t in tables}
+    return {k: to_ir(max(v, key=lambda q: q.value)) for k, v in values.items() if v}
 
 
 # ---------------------------------------------------------------- combinations
@@ -294,6 +304,41 @@ def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
         if total > room.value:
             where = owner.spans.get("storage", devices.places[number])
             ev.tell(messages.storage_too_small(where, owner.name, _gb(Qty(total, "B")), units.show(room)))
+
+
+def charge(ev: Evaluator, axes: Axes, bench: ir.Bench, charger: Span | None) -> None:
+    """A run off the charger should fit between a full battery and the declared floor."""
+    conditions = {c.name: c.value for c in bench.conditions}
+    devices = axes.tables["device"].values
+    if (
+        charger is None
+        or conditions.get("charger") != "off"
+        or not any("battery" in d.attrs for d in devices if isinstance(d, Ent))
+    ):
+        return
+    timed = [t for t in axes.tables.values() if t.binds in TIMED]
+    work = Counter(_reached(axes, bench, "device", "workload", *(t.name.text for t in timed)))
+    loads = [to_ir(w) for w in axes.tables["workload"].values]
+    protocol = bench.protocol
+    per_cell = 1 if protocol.isolation == "cell" else protocol.repeat
+    for number, device in enumerate(devices):
+        computing, waiting, cells = 0, 0, 0
+        for (owner, load, *bound), count in work.items():
+            if owner == number:
+                one = declared(
+                    loads[load], {t.binds.split(".")[1]: to_ir(t.values[k]) for t, k in zip(timed, bound, strict=True)}
+                )
+                computing, waiting = (
+                    computing + count * protocol.repeat * one.computing,
+                    waiting + count * protocol.repeat * one.waiting,
+                )
+                cells += count
+        waiting += max(cells * per_cell - 1, 0) * protocol.cooldown_ns
+        found = battery(to_ir(device), computing, waiting, 0, conditions.get("battery_floor"))
+        if isinstance(device, Ent) and found.least is not None and found.is_too_small:
+            ev.tell(
+                messages.battery_too_small(charger, device.name, found.least, found.floor, device.spans.get("battery"))
+            )
 
 
 def _reached(axes: Axes, bench: ir.Bench, *names: str) -> Iterator[tuple[int, ...]]:

@@ -273,6 +273,7 @@ def wrong_type(span: Span, key: str, want: Attribute, value: Val, words: Sequenc
         "source": "a source: hf(…), path(…) or bundled(…)",
         "conversation": 'a string or {"id", "turns": [text, …]}',
         "record": "a record",
+        "capacity": "an energy or a charge",
     }.get(kind) or (("a list of " + kind.removeprefix("list of ") + "s") if kind.startswith("list of ") else _an(kind))
     helps: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
@@ -1460,7 +1461,7 @@ def timeout_too_short(span: Span, timeout: str, need: str, workload: str) -> Dia
         f"the time-out of {timeout} is shorter than the pauses and durations of `{workload}` ({need})",
         span,
         "cannot be met",
-        helps=(f"raise it well above {need}: a launch makes its warm-up passes and the measured one",),
+        helps=(f"raise it well above {need}: a launch also loads the model and makes its warm-up passes",),
     )
 
 
@@ -1489,4 +1490,24 @@ def no_gate_sensor(span: Span, device: str, target: str) -> Diagnostic:
         span,
         "no sensor",
         helps=("remove it, or pause between launches with `cooldown`",),
+    )
+
+
+# ---------------------------------------------------------------- 09xx plan
+
+
+def battery_too_small(charger: Span, device: str, least: float, floor: float, declared: Span | None) -> Diagnostic:
+    """W0901."""
+    room = f"{1 - floor:.0%} of it lie above the floor of {floor:.0%}" if floor else "there is no more than one"
+    return Diagnostic(
+        "W0901",
+        f"`{device}` needs at least {least:.0%} of a full battery off its charger; {room}",
+        charger,
+        "it has to be charged in between",
+        labels=(Label(declared, "the battery"),) if declared is not None else (),
+        helps=(
+            "measure fewer cells at a time (`mobench exec --only`), shorten durations and cool-downs, or leave it on "
+            "its charger",
+        ),
+        facts=(("least", round(least, 4)), ("floor", floor)),
     )

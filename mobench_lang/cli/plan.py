@@ -11,6 +11,7 @@ from mobench_lang.cli import specs
 from mobench_lang.cli.failing import Failure
 
 if TYPE_CHECKING:
+    from mobench_lang.battery import Battery
     from mobench_lang.plan.estimate import Estimate
     from mobench_lang.plan.model import Plan
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 def command(what: str | None, as_json: bool) -> None:
     """Show the cells of a spec or a build: how many, which are skipped and why, how long it takes.
 
-    The least time is what the spec declares (pauses, durations, cool-downs), the most what its time-outs allow.
+    The least time is what the spec declares (pauses, durations, cool-downs), the most what its time-outs allow without
+    retries. Off the charger, the same bounds are given as shares of a full battery, from the `battery`, `idle_draw` and
+    `load_draw` of the device.
     """
     import json
     import tempfile
@@ -88,11 +91,28 @@ def _print(plan: Plan, shares: tuple[Estimate, ...]) -> None:
             if share.bytes is None
             else f"{share.bytes / 1e6:,.1f} MB of weights"
         )
-        battery = ", off its charger" if share.on_battery else ""
         click.echo(
             f"  on {share.device}: {share.launches:,} launches, at least {_time(share.least_ns)} of declared pauses, "
-            f"at most {_time(share.most_ns)}{battery}; {size}"
+            f"at most {_time(share.most_ns)}; {size}"
         )
+        if share.battery is not None:
+            click.echo(f"     off its charger: {_battery(share.battery)}")
+
+
+def _battery(battery: Battery) -> str:
+    """The bounds in words; what is not known, and what to declare."""
+    least, most = battery.least, battery.most
+    known = [f"{word} {share:.0%}" for word, share in (("at least", least), ("at most", most)) if share is not None]
+    parts = [f"{', '.join(known)} of a full battery ({(battery.capacity_j or 0) / 3600:.1f} Wh)"] if known else []
+    if known and battery.floor:
+        parts[0] += f", of which {1 - battery.floor:.0%} lie above the floor"
+    if battery.is_too_small:
+        parts.append("it has to be charged in between")
+    if battery.missing:
+        bounds = "more" if known else "what it takes of its battery"
+        missing = ", ".join(f"`{m}`" for m in battery.missing)
+        parts.append(f"{bounds} is not known without {missing} in its declaration")
+    return "; ".join(parts)
 
 
 def _time(ns: int) -> str:

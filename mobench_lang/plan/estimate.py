@@ -1,7 +1,8 @@
-"""What a plan will take: launches, time, bytes.
+"""What a plan will take: launches, time, bytes, battery.
 
 In: a plan with its cells' index vectors. Out: numbers per device. Guarantee: what is not known is None and said, never
-guessed: the least time is what the spec declares (pauses, durations, cool-downs), the most is what its time-outs allow.
+guessed: the least time is what the spec declares (pauses, durations, cool-downs), the most is what its time-outs allow
+if nothing has to be repeated.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mobench_lang.battery import Battery, battery
 from mobench_lang.lockfile import names_quant
-from mobench_lang.pauses import pauses
+from mobench_lang.pauses import TIMED, Declared, declared
 from mobench_lang.plan.model import Plan, PlanArtifact
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """One device's share: cells, launches, least and most time in ns, bytes of weights (None: not all are known), and
-    whether it has to run off its charger."""
+    what it takes out of the battery (None: it need not run off its charger)."""
 
     device: str
     cells: int
@@ -26,7 +28,7 @@ class Estimate:
     least_ns: int
     most_ns: int
     bytes: int | None
-    on_battery: bool
+    battery: Battery | None
 
 
 def estimate(plan: Plan, vectors: Iterable[tuple[int, ...]]) -> tuple[Estimate, ...]:
@@ -34,37 +36,49 @@ def estimate(plan: Plan, vectors: Iterable[tuple[int, ...]]) -> tuple[Estimate, 
     names = [a.name for a in plan.axes]
     device, workload, model = (names.index(n) for n in ("device", "workload", "model"))
     quant = names.index("quant") if "quant" in names else None
-    work: Counter[tuple[int, int]] = Counter()
+    timed = [(i, a) for i, a in enumerate(plan.axes) if a.binds in TIMED]
+    work: dict[int, Counter[tuple[int, ...]]] = {}
     weights: dict[int, set[tuple[str, str | None]]] = {}
     for v in vectors:
-        work[v[device], v[workload]] += 1
+        work.setdefault(v[device], Counter())[v[workload], *(v[i] for i, _ in timed)] += 1
         pair = (plan.axes[model].labels[v[model]], None if quant is None else plan.axes[quant].labels[v[quant]])
         weights.setdefault(v[device], set()).add(pair)
-    return tuple(_share(plan, number, work, weights[number]) for number in sorted(weights))
+    loads = plan.axes[workload].values
+
+    def passes(key: tuple[int, ...]) -> Declared:
+        bound = {a.binds.split(".")[1]: a.values[k] for (_, a), k in zip(timed, key[1:], strict=True)}
+        return declared(loads[key[0]], bound)
+
+    return tuple(
+        _share(plan, number, [(passes(k), n) for k, n in work[number].items()], weights[number])
+        for number in sorted(weights)
+    )
 
 
-def _share(plan: Plan, number: int, work: Counter[tuple[int, int]], pairs: set[tuple[str, str | None]]) -> Estimate:
+def _share(plan: Plan, number: int, work: list[tuple[Declared, int]], pairs: set[tuple[str, str | None]]) -> Estimate:
     protocol = plan.protocol
-    names = [a.name for a in plan.axes]
-    axis = plan.axes[names.index("workload")]
-    per_cell = 1 if protocol.isolation == "cell" else protocol.repeat
-    passes = protocol.warmup + (protocol.repeat if protocol.isolation == "cell" else 1)
-    cells = sum(n for (d, _), n in work.items() if d == number)
-    launches = cells * per_cell
-    declared = sum(n * per_cell * passes * pauses(axis.values[w]) for (d, w), n in work.items() if d == number)
+    device = next(a for a in plan.axes if a.name == "device")
+    cells = sum(n for _, n in work)
+    launches = cells * (1 if protocol.isolation == "cell" else protocol.repeat)
+    cooling = max(launches - 1, 0) * protocol.cooldown_ns
+    computing = sum(n * protocol.repeat * d.computing for d, n in work)
+    waiting = sum(n * protocol.repeat * d.waiting for d, n in work) + cooling
+    most = launches * (protocol.timeout_ns + protocol.gate_timeout_ns * _gated(plan)) + cooling
     sizes = {(a.model, a.quant): a.size if _as_published(a) else None for a in plan.artifacts}
     known = [sizes.get(p) for p in pairs]
     total = sum(s for s in known if s is not None) if all(s is not None for s in known) else None
-    charger = next((c.value for c in plan.conditions if c.name == "charger"), None)
+    conditions = {c.name: c.value for c in plan.conditions}
+    off = conditions.get("charger") == "off"
     return Estimate(
-        device=plan.axes[names.index("device")].labels[number],
+        device=device.labels[number],
         cells=cells,
         launches=launches,
-        least_ns=declared + max(launches - 1, 0) * protocol.cooldown_ns,
-        most_ns=launches * (protocol.timeout_ns + protocol.gate_timeout_ns * _gated(plan))
-        + max(launches - 1, 0) * protocol.cooldown_ns,
+        least_ns=computing + waiting,
+        most_ns=most,
         bytes=total,
-        on_battery=charger == "off",
+        battery=battery(device.values[number], computing, waiting, most, conditions.get("battery_floor"))
+        if off
+        else None,
     )
 
 

@@ -24,6 +24,7 @@ CONTRACTS = (
     "mobench_lang.plan.model",
     "mobench_lang.protocol",
     "mobench_lang.pauses",
+    "mobench_lang.battery",
     "mobench_lang.entry_points",
     "mobench_lang.packs",
     "mobench_lang.plugins",
