@@ -1,1 +1,1 @@
-"""What phones and boards share: a session over anything with a POSIX shell. No target of its own: targets build on it."""
+"""What phones and boards share: a session over anything with a POSIX shell. No target itself: targets build on it."""
