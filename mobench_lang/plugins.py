@@ -162,6 +162,15 @@ class Session(Protocol):
         """Let the device go."""
 
 
+@runtime_checkable
+class Detached(Protocol):
+    """What a session has beside `Session` if its launches go on while the device cannot be reached."""
+
+    async def attach(self, job: Job, folder: Path, limits: Limits) -> bool:
+        """In a session that was opened after the device was lost: whether the device knows the launch that `start` made
+        with the same arguments, running or over; then `wait` goes on with it. Changes nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something `mobench doctor` says: about what, how bad, what was found, and how to mend it."""

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from mobench_lang.execute.files import sync_files, write_atomic
 from mobench_lang.execute.outcome import Result, judge
 from mobench_lang.execute.run import Run
 from mobench_lang.plan.model import PlanProtocol
-from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome
+from mobench_lang.plugins import Detached, DeviceError, Launch, Limits, Outcome
 from mobench_lang.protocol import Job
 
 BUSY_SHARE = 0.05
@@ -33,6 +34,8 @@ CLOCK_JUMP_NS = 1_000_000_000
 """The wall clock moved by this much more or less than the monotonic one: the machine slept, or its time was set."""
 SHORTEST_NS = 500_000_000
 """Below this, the system's 10 ms ticks are too coarse for a share."""
+COLLECT_S = 60.0
+"""So long after its time is over a launch of a device that comes and goes may still be collected."""
 ROOM = 16 << 20
 """Bytes that must be free before a launch begins: its events, samples and log."""
 
@@ -73,8 +76,17 @@ class Launched:
     temperature: int | None
 
 
-async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opened: gate.Gate) -> Launched:
-    """Make one launch and record it. Raises StoreError; a device that fails becomes the trial's reason."""
+Again = Callable[[float], Awaitable[Device]]
+"""Opens a lost device again, looking for it until a time (time.monotonic). Raises DeviceError."""
+
+
+async def launch(
+    run: Run, device: Device, step: Step, prepared: Prepared, opened: gate.Gate, *, again: Again
+) -> Launched:
+    """Make one launch and record it. Raises StoreError; a device that fails becomes the trial's reason.
+
+    A device that is lost and found `again` while its launch goes on is no failure: its launch is waited for.
+    """
     begin = time.monotonic_ns()
     _require_room(run.folder)
     folder = run.trial_folder(device.name, step.cell, step.rep, step.attempt)
@@ -95,8 +107,7 @@ async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opene
     try:
         before = await device.session.state()
         limits = Limits(protocol.timeout_ns, protocol.abort_above)
-        await device.session.start(job, prepared.command, folder, limits)
-        outcome = await device.session.wait()
+        outcome, device = await _outcome(device, job, prepared.command, folder, limits=limits, again=again)
         after = await device.session.state()
     except DeviceError as error:
         outcome = Outcome("failed", "lost_device" if error.code == "lost" else error.code, str(error))
@@ -120,6 +131,31 @@ async def launch(run: Run, device: Device, step: Step, prepared: Prepared, opene
         overhead_ns=_overhead(wall, result),
     )
     return Launched(result, wall, after.get("temperature"))
+
+
+async def _outcome(
+    device: Device, job: Job, command: Launch, folder: Path, *, limits: Limits, again: Again
+) -> tuple[Outcome, Device]:
+    """How the launch ended, and the device as it is open then. Raises DeviceError."""
+    until = time.monotonic() + limits.timeout_ns / 1e9
+    try:
+        await device.session.start(job, command, folder, limits)
+        return await device.session.wait(), device
+    except DeviceError as error:
+        if error.code != "lost":
+            raise
+        lost = error
+    while isinstance(device.session, Detached) and time.monotonic() < until + COLLECT_S:
+        device = await again(until)
+        try:
+            if not (isinstance(device.session, Detached) and await device.session.attach(job, folder, limits)):
+                break
+            return await device.session.wait(), device
+        except DeviceError as error:
+            if error.code != "lost":
+                raise
+            lost = error
+    raise lost
 
 
 def _require_room(folder: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mobench_lang.execute import gate
@@ -166,7 +166,9 @@ class DeviceLoop:
             device = self.devices[device.name]
             opened = await self._gate(device)
         self.context.report(TrialStarted(device.name, step.cell, step.rep, step.attempt, prepared.labels))
-        launched = await launch(self.context.run, device, step, prepared, opened)
+        launched = await launch(
+            self.context.run, device, step, prepared, opened, again=lambda until: self._reopen(device.name, until)
+        )
         self._last_end = time.monotonic()
         result = launched.result
         final = result.reason not in RETRIED or last
@@ -196,27 +198,40 @@ class DeviceLoop:
         )
 
     async def _find_again(self) -> None:
-        """Open a lost device again, with pauses. Raises DeviceError if it stays away or is another one."""
-        for name, device in self.devices.items():
-            with contextlib.suppress(DeviceError):
-                await device.session.close()
-            last = Refusal("lost", "the device is gone")
-            for pause in REOPEN_AFTER_S:
-                self.context.report(Waiting(name, "the lost device", None))
-                await asyncio.sleep(pause)
-                found = await open_device(name, device.entity, device.scratch, device.scripts)
-                if isinstance(found, Refusal):
-                    last = found
-                    continue
-                if found.identity != device.identity:
-                    await found.session.close()
-                    raise DeviceError("another_device", f"{name} came back as another physical device")
-                await found.session.restore()
-                await found.session.prepare(self.context.build.plan.conditions)
-                self.devices[name] = found
-                break
-            else:
-                raise DeviceError("lost", f"{name} is lost: {last.message}")
+        """Open a lost device again and begin anew there. Raises DeviceError if it stays away or is another one."""
+        for name in self.devices:
+            found = await self._reopen(name)
+            await found.session.restore()
+            await found.session.prepare(self.context.build.plan.conditions)
+
+    async def _reopen(self, name: str, until: float = 0.0) -> Device:
+        """Open a lost device again, with pauses, and change nothing there; `until` is how long to try at least.
+
+        Raises DeviceError if it stays away or is another one.
+        """
+        device = self.devices[name]
+        with contextlib.suppress(DeviceError):
+            await device.session.close()
+        last = Refusal("lost", "the device is gone")
+        for pause in _pauses(until):
+            self.context.report(Waiting(name, "the lost device", None))
+            await asyncio.sleep(pause)
+            found = await open_device(name, device.entity, device.scratch, device.scripts)
+            if isinstance(found, Refusal):
+                last = found
+                continue
+            if found.identity != device.identity:
+                await found.session.close()
+                raise DeviceError("another_device", f"{name} came back as another physical device")
+            self.devices[name] = found
+            return found
+        raise DeviceError("lost", f"{name} is lost: {last.message}")
+
+
+def _pauses(until: float) -> Iterator[float]:
+    yield from REOPEN_AFTER_S
+    while time.monotonic() < until:
+        yield REOPEN_AFTER_S[-1]
 
 
 def skip_fields(device: str, cell: str, rep: int, refusal: Refusal) -> dict[str, object]:
