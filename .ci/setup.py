@@ -56,6 +56,9 @@ CMAKE_ARGS = "-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DGGML_NATIVE=ON"
 DEBIAN = {"cc": "gcc", "c++": "g++", "make": "make", "git": "git"}
 """Programs that must be there, and the Debian packages that bring them."""
 
+FOR_TESTS = {"mksh": "mksh", "toybox": "toybox", "busybox": "busybox", "shellcheck": "shellcheck"}
+"""Likewise for tests alone, which say what is missing: shells and tools of devices, and what reads their scripts."""
+
 
 class SetupError(Exception):
     """Something that a person has to do first; the text says what."""
@@ -135,10 +138,15 @@ def apt_prefix() -> list[str] | None:
 def tools() -> None:
     """Install the system packages that are missing, or raise SetupError with the command that does."""
     missing = missing_packages()
+    prefix = apt_prefix()
+    wanted = [package for program, package in FOR_TESTS.items() if shutil.which(program) is None]
+    if prefix is None and wanted:
+        say(f"some tests will fail without the packages {' '.join(wanted)}; nothing else needs them")
+    elif prefix is not None:
+        missing += wanted
     if not missing:
         return
     names = " ".join(missing)
-    prefix = apt_prefix()
     if prefix is None:
         raise SetupError(
             f"these system packages are missing: {names}\n"

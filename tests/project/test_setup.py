@@ -56,7 +56,7 @@ def test_root_installs_what_is_missing(
     script.tools()
     assert bare == [
         ["apt-get", "update"],
-        ["apt-get", "install", "--yes", "--no-install-recommends", "g++"],
+        ["apt-get", "install", "--yes", "--no-install-recommends", "g++", *script.FOR_TESTS.values()],
     ]
 
 
@@ -78,6 +78,15 @@ def test_who_may_not_install_is_told_the_command(
     assert script.main(["tools"]) == 2
     assert bare == []
     assert "sudo apt-get update && sudo apt-get install --yes g++\n" in capsys.readouterr().err
+
+
+def test_what_only_tests_need_stops_nobody(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sudo(script, monkeypatch, uid=1000, status=1)
+    monkeypatch.setattr(script.shutil, "which", lambda name: None if name in script.FOR_TESTS else f"/usr/bin/{name}")
+    script.tools()
+    assert "without the packages mksh toybox busybox shellcheck" in capsys.readouterr().out
 
 
 def test_nothing_is_installed_where_nothing_is_missing(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,8 @@ def tools(kind: str, folder: Path) -> str:
     box = {"mksh": "toybox", "busybox": "busybox"}.get(kind)
     if box is not None:
         program = str(shutil.which(box))
-        import subprocess
-
-        listed = subprocess.run([program, *(["--list"] if box == "busybox" else [])], capture_output=True, text=True)
-        for name in listed.stdout.split():
+        listed = subprocess.check_output([program, *(["--list"] if box == "busybox" else [])], text=True)
+        for name in listed.split():
             if not (folder / name).exists() and "/" not in name:
                 (folder / name).symlink_to(program)
     shell = folder / "sh"

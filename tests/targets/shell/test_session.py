@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
-import pytest
-
-from mobench_lang.plugins import DeviceError, Launch, Limits
-from tests.support.ready import Ready
+from mobench_lang.plugins import Launch
 from tests.targets.shell.conftest import LIMITS, Box, MakeJob
 
 
