@@ -88,6 +88,24 @@ class Engine(Protocol):
         """How to start the instrument on a platform for a resolved engine value."""
 
 
+@runtime_checkable
+class Completer(Protocol):
+    """What an engine has beside `Engine` if the host does a part of the work for instruments that cannot."""
+
+    def complete(self, job: Job, platform: str, weights: Weights) -> Job:
+        """The job as the instrument of a platform needs it, such as with its conversations rendered by the chat
+        template of these weights. Raises RefusedError."""
+
+
+class RefusedError(Exception):
+    """A cell cannot be run as it is written on this device; `reason` is stable."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
 class PlatformError(Exception):
     """The engine is not there for a platform; the text says what to install."""
 

@@ -64,10 +64,19 @@ class JobEngine(Message):
 
 
 class Conversation(Message):
-    """One conversation: user turns, sent one after the other with the KV cache kept."""
+    """One conversation: user turns, sent one after the other with the KV cache kept.
+
+    For an instrument that has no template engine the host renders it with the model's chat template: `rendered` is the
+    text that each turn adds to the context. Where the template rewrites replies, `pieces` has the whole text up to each
+    turn instead, as one piece before, between and after the replies so far, whose outer blanks go if `strip`. None
+    leaves it to the instrument.
+    """
 
     id: str
     turns: tuple[str, ...]
+    rendered: tuple[str, ...] | None = None
+    pieces: tuple[tuple[str, ...], ...] | None = None
+    strip: bool = False
 
 
 class Sampling(Message):

@@ -25,9 +25,9 @@ from mobench_lang.execute.progress import DeviceGone, Progress, TrialEnded, Tria
 from mobench_lang.execute.run import Run
 from mobench_lang.plan.cell import artifact_of, resolve
 from mobench_lang.plan.errors import JobError
-from mobench_lang.plan.jobs import RefusedError, cpus, make_job
+from mobench_lang.plan.jobs import cpus, make_job
 from mobench_lang.plan.schedule import Slot, token_seed
-from mobench_lang.plugins import DeviceError, Engine
+from mobench_lang.plugins import Completer, DeviceError, Engine, RefusedError
 from mobench_lang.protocol import JobModel
 
 REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -124,6 +124,8 @@ class DeviceLoop:
                 measured=slot.measured,
                 seed=token_seed(plan.protocol.seed, cell_id),
             )
+            if isinstance(engine, Completer):
+                job = engine.complete(job, device.session.platform, weights)
             command = engine.launch(device.session.platform, cell.engine)
             return Prepared(job, command, plan.protocol, tuple(cell.labels.items()))
         except JobError as error:

@@ -17,18 +17,10 @@ from mobench_lang.ir import Entity, Quantity, Record, Value
 from mobench_lang.plan.cell import Cell
 from mobench_lang.plan.errors import JobError
 from mobench_lang.plan.model import PlanProtocol
+from mobench_lang.plugins import RefusedError
 from mobench_lang.protocol import Conversation, Job, JobEngine, JobModel, JobWorkload, Sampling
 
 Affinity: TypeAlias = tuple[int, ...] | Literal["big_cores", "little_cores"] | None
-
-
-class RefusedError(Exception):
-    """The device cannot run a cell as it is written; `reason` is stable."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 def make_job(

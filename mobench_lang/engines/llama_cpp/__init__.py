@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mobench_lang.ir import Entity
     from mobench_lang.plan.model import PlanArtifact
     from mobench_lang.plugins import Launch, Weights
+    from mobench_lang.protocol import Job
 
 HOST = "host"
 
@@ -51,6 +52,15 @@ class LlamaCpp:
         from mobench_lang.engines.llama_cpp import artifacts
 
         return artifacts.pin(artifact, cache)
+
+    def complete(self, job: Job, platform: str, weights: Weights) -> Job:
+        """Conversations rendered for the runner of devices; the worker of this machine renders its own. Raises
+        RefusedError."""
+        if platform == HOST:
+            return job
+        from mobench_lang.engines.llama_cpp import rendering
+
+        return rendering.rendered(job, weights.path)
 
     def launch(self, platform: str, engine: Entity) -> Launch:  # noqa: ARG002
         """The worker of this package in this Python; raises PlatformError."""

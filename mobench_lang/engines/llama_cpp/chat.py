@@ -73,3 +73,37 @@ def additions(template: Any, turns: Sequence[str], bos: str, eos: str) -> tuple[
         found.append(tail)
         before = text
     return tuple(found)
+
+
+def pieces(template: Any, turns: Sequence[str], bos: str, eos: str) -> tuple[tuple[tuple[str, ...], ...], bool] | None:
+    """For each turn the text before, between and after the replies so far, and whether their outer blanks are dropped;
+    None if the template does anything else to them."""
+    for strip in (False, True):
+        found = []
+        for turn in range(len(turns)):
+            whole = _split(template, turns[: turn + 1], bos, eos, strip=strip)
+            if whole is None:
+                break
+            found.append(whole)
+        else:
+            return tuple(found), strip
+    return None
+
+
+def _split(template: Any, turns: Sequence[str], bos: str, eos: str, *, strip: bool) -> tuple[str, ...] | None:
+    """The pieces of one text, found with markers for the replies and proved with replies that tempt a template."""
+    marks = [f"@@mobench-reply-{index}@@" for index in range(len(turns) - 1)]
+    rest, found = render(template, turns, marks, bos, eos), []
+    for mark in marks:
+        piece, seen, rest = rest.partition(mark)
+        if not seen:
+            return None
+        found.append(piece)
+    found.append(rest)
+    for probe in (" \n a reply \n ", "<think>\nhm\n</think>\n\na reply", "{{ x }} <|im_end|> A"):
+        told = [f"{probe}{index}{probe}" for index in range(len(marks))]
+        kept = [text.strip() if strip else text for text in told]
+        together = "".join(piece + reply for piece, reply in zip(found, [*kept, ""], strict=True))
+        if render(template, turns, told, bos, eos) != together:
+            return None
+    return tuple(found)

@@ -1,6 +1,7 @@
 """Looking into a GGUF file before the library does, to say clearly what is wrong with it.
 
-In: a path. Out: `Header` (metadata without the long arrays, tensor count, weight type), or `ModelError` with a
+In: a path. Out: `Header` (metadata without the long arrays but, if wanted, with the vocabulary's, tensor count, weight
+type), or `ModelError` with a
 stable code: `model_missing`, `model_not_gguf`, `model_version`, `model_truncated`. The check compares where the last
 tensor ends with the size of the file; weights are not read.
 """
@@ -54,14 +55,15 @@ class Header:
     parameters: int
     size: int
     quant: str | None
+    tokens: tuple[str, ...] = ()
 
 
-def read(path: Path) -> Header:
-    """The header of a model file, checked against the file's size."""
+def read(path: Path, *, tokens: bool = False) -> Header:
+    """The header of a model file, checked against the file's size; with its `tokens` if they are wanted."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            return _Reader(file, path, size).header()
+            return _Reader(file, path, size, tokens=tokens).header()
     except FileNotFoundError as error:
         raise ModelError("model_missing", f"there is no file {path}") from error
     except IsADirectoryError as error:
@@ -71,8 +73,9 @@ def read(path: Path) -> Header:
 
 
 class _Reader:
-    def __init__(self, file: BinaryIO, path: Path, size: int) -> None:
-        self.file, self.path, self.size = file, path, size
+    def __init__(self, file: BinaryIO, path: Path, size: int, *, tokens: bool) -> None:
+        self.file, self.path, self.size, self.wanted = file, path, size, tokens
+        self.found: tuple[str, ...] = ()
 
     def header(self) -> Header:
         magic = self.file.read(4)
@@ -90,7 +93,11 @@ class _Reader:
         metadata: dict[str, Value] = {}
         for _ in range(pairs):
             key = self.string()
-            value = self.value(int(self.scalar("I")))
+            kind = int(self.scalar("I"))
+            if self.wanted and key == "tokenizer.ggml.tokens" and kind == _ARRAY:
+                self.found = self.strings()
+                continue
+            value = self.value(kind)
             if value is not None:
                 metadata[key] = value
         end, parameters = self.tensors(tensors)
@@ -103,7 +110,7 @@ class _Reader:
                 "copy it again",
             )
         quant = FILE_TYPES.get(int(metadata["general.file_type"]) & 1023) if "general.file_type" in metadata else None
-        return Header(int(version), metadata, tensors, parameters, self.size, quant)
+        return Header(int(version), metadata, tensors, parameters, self.size, quant, self.found)
 
     def tensors(self, count: int) -> tuple[int, int]:
         """Where the last tensor ends, counted from the start of the data, and the number of weights."""
@@ -147,6 +154,12 @@ class _Reader:
         if kind not in _SCALARS:
             raise ModelError("model_not_gguf", f"{self.path} is damaged: metadata of the unknown type {kind}")
         return self.scalar(_SCALARS[kind])
+
+    def strings(self) -> tuple[str, ...]:
+        kind, count = int(self.scalar("I")), int(self.scalar("Q"))
+        if kind != _STRING or count > self.size:
+            raise ModelError("model_not_gguf", f"{self.path} is damaged: its vocabulary is no list of texts")
+        return tuple(self.string() for _ in range(count))
 
     def skip_array(self) -> None:
         kind, count = int(self.scalar("I")), int(self.scalar("Q"))

@@ -56,6 +56,8 @@ def script(model: Model, workload: JobWorkload, template: str | None) -> Script:
     conversations = tuple(c for c in workload.conversations or () if c.turns)
     if workload.raw:
         return Script(tuple(Talk(c, c.turns) for c in conversations), None, "", "")
+    if all(c.rendered is not None for c in conversations):
+        return Script(tuple(Talk(c, c.rendered) for c in conversations), None, "", "")
     source = template or model.chat_template()
     if source is None:
         raise WorkerError(

@@ -46,6 +46,9 @@ def check(workload: JobWorkload) -> None:
         raise WorkerError("bad_job", "a workload has either prompt_tokens or conversations")
     if workload.conversations is not None and not any(c.turns for c in workload.conversations):
         raise WorkerError("bad_job", "the workload's conversations have no turns")
+    for talk in workload.conversations or ():
+        if talk.rendered is not None and len(talk.rendered) != len(talk.turns):
+            raise WorkerError("bad_job", f"the conversation {talk.id!r} must have a rendered text for each turn")
     counts = {
         "prompt_tokens": workload.prompt_tokens or 0,
         "output_tokens": workload.output_tokens,

@@ -1,0 +1,83 @@
+/* Events: whole lines, one write each; a line that does not fit is cut off again, so the file ends with a whole one. */
+#include "runner.h"
+
+volatile sig_atomic_t cancelled;
+
+static int file = -1;
+static const char *name;
+static off_t size;
+static JsonOut line;
+
+void open_events(const char *path) {
+    name = path;
+    file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+    if (file >= 0) return;
+    fprintf(stderr, "%s: cannot write %s: %s\n", errno == ENOSPC ? "full_disk" : "write_failed", path, strerror(errno));
+    _exit(EXIT_CANNOT_WRITE);
+}
+
+JsonOut *event(const char *kind, size_t room) {
+    if (line.room < room + 4096) {
+        char *text = realloc(line.text, line.room = room + 4096);
+        if (text == NULL) {
+            fprintf(stderr, "out_of_memory: an event does not fit\n");
+            _exit(EXIT_FAILED);
+        }
+        line.text = text;
+    }
+    line.length = 0;
+    line.full = false;
+    json_put(&line, "{\"e\":\"%s\"", kind);
+    return &line;
+}
+
+void emit(void) {
+    json_put(&line, "}\n");
+    errno = EOVERFLOW;
+    const ssize_t count = line.full ? -1 : write(file, line.text, line.length);
+    if (count == (ssize_t)line.length) {
+        size += count;
+        return;
+    }
+    const int error = count < 0 ? errno : ENOSPC;
+    if (count > 0 && ftruncate(file, size) != 0) fprintf(stderr, "write_failed: %s ends with a torn line\n", name);
+    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+    fprintf(stderr, "%s: cannot write %s: %s\n", full ? "full_disk" : "write_failed", name, strerror(error));
+    _exit(EXIT_CANNOT_WRITE);
+}
+
+static void end(const char *status) {
+    json_put(event("end", 0), ",\"t\":%" PRId64 ",\"status\":\"%s\"", now_ns(), status);
+    emit();
+    fflush(stderr);
+}
+
+_Noreturn void finish(void) {
+    end("ok");
+    _exit(EXIT_DONE);
+}
+
+_Noreturn void fail(const char *code, const char *format, ...) {
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "%s: %s\n", code, text);
+    JsonOut *out = event("error", 6 * sizeof text);
+    json_put(out, ",\"t\":%" PRId64 ",\"code\":\"%s\",\"message\":", now_ns(), code);
+    json_put_string(out, text);
+    emit();
+    end("failed");
+    _exit(strcmp(code, "bad_job") == 0 || strcmp(code, "unknown_version") == 0 ? EXIT_BAD_JOB : EXIT_FAILED);
+}
+
+void check_cancelled(void) {
+    if (cancelled) fail("cancelled", "ended by signal %d", (int)cancelled);
+}
+
+void phase_event(int64_t pass, int request, const char *phase, int64_t start, int64_t stop) {
+    json_put(event("phase", 0), ",\"pass\":%" PRId64 ",\"request\":%d,\"name\":\"%s\",\"start\":%" PRId64 ",\"end\":%" PRId64,
+             pass, request, phase, start, stop);
+    emit();
+}

@@ -1,0 +1,309 @@
+/* JSON for the runner: a reader into a tree, and a writer into a buffer.
+ *
+ * In: text. Out: nodes that live until `json_free`, or the offset and kind of the first fault. Guarantee: nesting is
+ * bounded, numbers that do not fit int64 are reals, a key that stands twice or a NUL in a string is a fault, and a
+ * string that is written is valid JSON whatever bytes it has.
+ */
+#ifndef MOBENCH_JSON_H
+#define MOBENCH_JSON_H
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum { JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT } JsonType;
+
+/* A value; `key` is its name in an object, `first`/`next` are children and siblings, `integer` is also a bool. */
+typedef struct Json {
+    JsonType type;
+    char *key;
+    char *string;
+    int64_t integer;
+    double real;
+    int count;
+    struct Json *first, *next;
+} Json;
+
+typedef struct {
+    const char *text, *at;
+    const char *fault;
+    int depth;
+} JsonReader;
+
+static inline void json_free(Json *node) {
+    while (node != NULL) {
+        Json *next = node->next;
+        json_free(node->first);
+        free(node->key);
+        free(node->string);
+        free(node);
+        node = next;
+    }
+}
+
+static inline void json_space(JsonReader *r) {
+    while (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r') r->at++;
+}
+
+static inline int json_hex4(const char *at) {
+    int value = 0;
+    for (int i = 0; i < 4; i++) {
+        const char c = at[i];
+        const int digit = c >= '0' && c <= '9' ? c - '0'
+                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                          : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (digit < 0) return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+static inline char *json_utf8(char *to, unsigned code) {
+    if (code < 0x80) {
+        *to++ = (char)code;
+    } else if (code < 0x800) {
+        *to++ = (char)(0xC0 | code >> 6);
+        *to++ = (char)(0x80 | (code & 63));
+    } else {
+        if (code < 0x10000) {
+            *to++ = (char)(0xE0 | code >> 12);
+        } else {
+            *to++ = (char)(0xF0 | code >> 18);
+            *to++ = (char)(0x80 | (code >> 12 & 63));
+        }
+        *to++ = (char)(0x80 | (code >> 6 & 63));
+        *to++ = (char)(0x80 | (code & 63));
+    }
+    return to;
+}
+
+/* The string at the opening quote, decoded; NULL with a fault. */
+static inline char *json_string(JsonReader *r) {
+    const char *end = r->at + 1;
+    while (*end != '"' && (unsigned char)*end >= 0x20) end += *end == '\\' && end[1] != '\0' ? 2 : 1;
+    if (*end != '"') return r->fault = "a string is not closed", NULL;
+    char *out = malloc((size_t)(end - r->at)), *to = out;
+    if (out == NULL) return r->fault = "out of memory", NULL;
+    for (r->at++; r->at < end; r->at++) {
+        if (*r->at != '\\') {
+            *to++ = *r->at;
+            continue;
+        }
+        static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+        const char *found = strchr(names, *++r->at);
+        if (*r->at != 'u' && found != NULL) {
+            *to++ = values[found - names];
+            continue;
+        }
+        int code = *r->at == 'u' ? json_hex4(r->at + 1) : -1;
+        if (code > 0) r->at += 4;
+        if (code >= 0xD800 && code < 0xDC00 && r->at[1] == '\\' && r->at[2] == 'u') {
+            const int low = json_hex4(r->at + 3);
+            if (low >= 0xDC00 && low < 0xE000) {
+                code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+                r->at += 6;
+            }
+        }
+        if (code <= 0 || (code >= 0xD800 && code < 0xE000)) {
+            free(out);
+            return r->fault = "a string has an escape that is none", NULL;
+        }
+        to = json_utf8(to, (unsigned)code);
+    }
+    *to = '\0';
+    r->at = end + 1;
+    return out;
+}
+
+static inline Json *json_value(JsonReader *r);
+
+static inline void json_members(JsonReader *r, Json *node, char close) {
+    Json **tail = &node->first;
+    r->at++;
+    json_space(r);
+    while (*r->at != close) {
+        char *key = NULL;
+        if (node->count > 0) {
+            if (*r->at != ',') { r->fault = "a comma or the end is missing"; return; }
+            r->at++;
+            json_space(r);
+        }
+        if (node->type == JSON_OBJECT) {
+            if (*r->at != '"') { r->fault = "a name is missing"; return; }
+            if ((key = json_string(r)) == NULL) return;
+            json_space(r);
+            if (*r->at == ':') r->at++;
+            else r->fault = "a colon is missing";
+            for (Json *other = node->first; other != NULL; other = other->next)
+                if (strcmp(other->key, key) == 0) r->fault = "a name stands twice";
+        }
+        Json *value = r->fault != NULL ? NULL : json_value(r);
+        if (value == NULL) { free(key); return; }
+        value->key = key;
+        *tail = value;
+        tail = &value->next;
+        node->count++;
+        json_space(r);
+    }
+    r->at++;
+}
+
+static inline void json_number(JsonReader *r, Json *node) {
+    const char *start = r->at, *digits = start + (*start == '-');
+    const size_t whole = strspn(digits, "0123456789");
+    const char *end = digits + whole;
+    bool good = whole > 0 && (whole == 1 || *digits != '0'), integral = true;
+    if (*end == '.') {
+        const size_t part = strspn(end + 1, "0123456789");
+        good = good && part > 0;
+        integral = false;
+        end += 1 + part;
+    }
+    if (good && (*end == 'e' || *end == 'E')) {
+        end += end[1] == '+' || end[1] == '-' ? 2 : 1;
+        const size_t part = strspn(end, "0123456789");
+        good = part > 0;
+        integral = false;
+        end += part;
+    }
+    if (!good) { r->fault = "this is no value"; return; }
+    node->real = strtod(start, NULL);
+    errno = 0;
+    node->integer = integral ? strtoll(start, NULL, 10) : 0;
+    node->type = integral && errno == 0 ? JSON_INT : JSON_REAL;
+    if (node->type == JSON_REAL) node->integer = 0;
+    if (!isfinite(node->real)) r->fault = "a number is too large";
+    r->at = end;
+}
+
+static inline Json *json_value(JsonReader *r) {
+    json_space(r);
+    Json *node = calloc(1, sizeof *node);
+    if (node == NULL) return r->fault = "out of memory", NULL;
+    if (*r->at == '{' || *r->at == '[') {
+        node->type = *r->at == '{' ? JSON_OBJECT : JSON_ARRAY;
+        if (++r->depth > 64) r->fault = "nested too deeply";
+        else json_members(r, node, *r->at == '{' ? '}' : ']');
+        r->depth--;
+    } else if (*r->at == '"') {
+        node->type = JSON_STRING;
+        node->string = json_string(r);
+    } else if (strncmp(r->at, "true", 4) == 0 || strncmp(r->at, "false", 5) == 0) {
+        node->type = JSON_BOOL;
+        node->integer = *r->at == 't';
+        r->at += *r->at == 't' ? 4 : 5;
+    } else if (strncmp(r->at, "null", 4) == 0) {
+        r->at += 4;
+    } else {
+        json_number(r, node);
+    }
+    if (r->fault != NULL) {
+        json_free(node);
+        return NULL;
+    }
+    return node;
+}
+
+/* The value of a text of `length` bytes that a NUL follows; NULL with the fault and its offset. */
+static inline Json *json_parse(const char *text, size_t length, const char **fault, size_t *offset) {
+    JsonReader reader = {.text = text, .at = text};
+    Json *node = json_value(&reader);
+    if (node != NULL) {
+        json_space(&reader);
+        if (reader.at != text + length) {
+            json_free(node);
+            node = NULL;
+            reader.fault = "something follows the value";
+        }
+    }
+    *fault = reader.fault;
+    *offset = (size_t)(reader.at - text);
+    return node;
+}
+
+/* The value of a file of at most `limit` bytes; NULL with a sentence in `why`. */
+static inline Json *json_read(const char *path, size_t limit, char *why, size_t room) {
+    FILE *file = fopen(path, "rb");
+    char *text = file != NULL ? malloc(limit + 1) : NULL;
+    if (text == NULL) {
+        snprintf(why, room, "%s cannot be read: %s", path, strerror(errno));
+        if (file != NULL) fclose(file);
+        return NULL;
+    }
+    const size_t length = fread(text, 1, limit, file);
+    const bool whole = !ferror(file) && length < limit;
+    fclose(file);
+    text[length] = '\0';
+    const char *fault = "cannot be read, or is too large";
+    size_t offset = length;
+    Json *node = whole ? json_parse(text, length, &fault, &offset) : NULL;
+    if (node == NULL) snprintf(why, room, "%s is no JSON that can be used: %s at byte %zu", path, fault, offset);
+    free(text);
+    return node;
+}
+
+/* A member of an object; NULL where there is none or it is null. */
+static inline const Json *json_get(const Json *object, const char *key) {
+    if (object == NULL || object->type != JSON_OBJECT) return NULL;
+    for (const Json *child = object->first; child != NULL; child = child->next)
+        if (strcmp(child->key, key) == 0) return child->type == JSON_NULL ? NULL : child;
+    return NULL;
+}
+
+/* ---- writing: text that is cut off would be worse than none, so a buffer that is full stays `full`. */
+
+typedef struct {
+    char *text;
+    size_t length, room;
+    bool full;
+} JsonOut;
+
+static inline void json_put(JsonOut *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static inline void json_put(JsonOut *out, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const size_t left = out->room - out->length;
+    const int count = out->full ? -1 : vsnprintf(out->text + out->length, left, format, arguments);
+    va_end(arguments);
+    if (count < 0 || (size_t)count >= left) out->full = true;
+    else out->length += (size_t)count;
+}
+
+/* How many bytes of a valid UTF-8 sequence stand at `s`; 0 where it is none. */
+static inline int json_sequence(const unsigned char *s) {
+    if (s[0] < 0x80) return 1;
+    const int count = s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
+                      : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
+    for (int i = 1; i < count; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F)) return 0;
+    if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F)) return 0;
+    return count;
+}
+
+/* A string as JSON; bytes that are no UTF-8 become U+FFFD. NULL is null. */
+static inline void json_put_string(JsonOut *out, const char *string) {
+    if (string == NULL) {
+        json_put(out, "null");
+        return;
+    }
+    json_put(out, "\"");
+    for (const unsigned char *s = (const unsigned char *)string; *s != '\0';) {
+        const int count = json_sequence(s);
+        if (count == 0) json_put(out, "\\ufffd");
+        else if (*s == '"' || *s == '\\') json_put(out, "\\%c", *s);
+        else if (*s < 0x20) json_put(out, "\\u%04x", *s);
+        else json_put(out, "%.*s", count, (const char *)s);
+        s += count == 0 ? 1 : count;
+    }
+    json_put(out, "\"");
+}
+
+#endif

@@ -1,0 +1,411 @@
+/* Passes over the workload, and the measured loop.
+ *
+ * A request's windows hold calls into the library and stores into buffers that were allocated before; its events are
+ * written when it is over. Random tokens are SplitMix64 of the seed, one stream per launch in order of use; they are fed
+ * without sampling. Text is sampled by the library, with the KV cache kept from turn to turn. What a window is and what
+ * comes when stands in docs/protocol.md; the Python worker does the same.
+ */
+#include "runner.h"
+
+#include <ctype.h>
+
+static uint64_t random_state;
+
+static uint64_t next_random(void) {
+    uint64_t z = random_state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+static struct {
+    const Job *job;
+    const Engine *engine;
+    bool *ends;               /* by token: whether it ends a reply */
+    struct llama_sampler *chain;
+    int64_t *stamps;          /* of the request's output tokens */
+    llama_token *tokens, *feed;
+    int made;
+    Tokens prompt;            /* what the request adds to the context */
+    Tokens cached;            /* what is in the context */
+    int64_t kept;             /* how much of that was there before the request */
+    int64_t pass, prefill_start, prefill_end;
+    int request;
+    const char *finish;
+    Mark prefill_mark, decode_mark;
+} run;
+
+/* Tokens that begin a context: the model's own opening token if it wants one, then drawn ones. */
+static void draw(llama_token *to, int64_t count, bool opening) {
+    for (int64_t i = 0; i < count; i++)
+        to[i] = opening && i == 0 && run.engine->add_bos ? run.engine->bos
+                                                         : (llama_token)(next_random() % (uint64_t)run.engine->vocabulary);
+}
+
+static void reserve(Tokens *tokens, int64_t count) {
+    if (tokens->room < count) tokens->ids = need(realloc(tokens->ids, (size_t)(tokens->room = (int)count) * sizeof *tokens->ids));
+    tokens->count = (int)count;
+}
+
+static void append(Tokens *tokens, const llama_token *ids, int count) {
+    const int before = tokens->count;
+    if (tokens->room < before + count) {
+        tokens->room = 2 * (before + count);
+        tokens->ids = need(realloc(tokens->ids, (size_t)tokens->room * sizeof *ids));
+    }
+    if (count > 0) memcpy(tokens->ids + before, ids, (size_t)count * sizeof *ids);
+    tokens->count = before + count;
+}
+
+/* The chat up to a turn, of a template that rewrites replies; without `replies` they are empty. */
+static char *whole_text(const Talk *talk, int turn, char *const *replies) {
+    size_t length = 1;
+    for (int i = 0; i <= turn; i++)
+        length += strlen(talk->pieces[turn][i]) + (replies != NULL && i < turn ? strlen(replies[i]) : 0);
+    char *whole = need(malloc(length)), *to = whole;
+    for (int i = 0; i <= turn; i++) {
+        to = stpcpy(to, talk->pieces[turn][i]);
+        const char *reply = replies != NULL && i < turn ? replies[i] : "";
+        size_t size = strlen(reply);
+        while (talk->strip && size > 0 && isspace((unsigned char)reply[size - 1])) size--;
+        while (talk->strip && size > 0 && isspace((unsigned char)*reply)) reply++, size--;
+        memcpy(to, reply, size);
+        *(to += size) = '\0';
+    }
+    return whole;
+}
+
+/* Tokens of context that the workload and the scores need. */
+int64_t tokens_needed(const Job *job, const Engine *engine) {
+    int64_t most = score_tokens(job, engine);
+    if (job->has_work && job->talks == NULL) {
+        const int64_t here = job->depth + (job->prompt > 0 ? job->prompt : 1) + job->output;
+        if (here > most) most = here;
+    }
+    Tokens tokens = {0};
+    for (int t = 0; t < job->n_talks; t++) {
+        const Talk *talk = &job->talks[t];
+        int64_t outputs = talk->turns;
+        tokens.count = 0;
+        if (talk->added != NULL) {
+            for (int turn = 0; turn < talk->turns; turn++) tokenize(engine, talk->added[turn], turn == 0, &tokens);
+        } else { /* a reply that is tokenised again may take more tokens than it was made of */
+            char *whole = whole_text(talk, talk->turns - 1, NULL);
+            tokenize(engine, whole, true, &tokens);
+            free(whole);
+            outputs = 2 * outputs - 1;
+        }
+        const int64_t here = job->depth + tokens.count + outputs * job->output;
+        if (here > most) most = here;
+    }
+    free(tokens.ids);
+    return most > 0 ? most : 1;
+}
+
+/* ---- the measured loop */
+
+static void evaluate(const Tokens *tokens) {
+    struct llama_context *context = run.engine->context;
+    const int size = run.engine->batch;
+    for (int at = 0; at < tokens->count; at += size) {
+        const int left = tokens->count - at, status =
+            llama_decode(context, llama_batch_get_one(tokens->ids + at, left < size ? left : size));
+        if (status != 0) decode_failed(run.engine, status);
+    }
+    llama_synchronize(context);
+}
+
+/* With a prompt the first output is there when the prefill ends; without one `first` is fed for it. */
+static void loop_drawn(llama_token first) {
+    struct llama_context *context = run.engine->context;
+    const int count = (int)run.job->output, begin = run.prompt.count > 0 ? 1 : 0;
+    llama_token cell;
+    struct llama_batch one = llama_batch_get_one(&cell, 1);
+    int64_t *stamps = run.stamps;
+    if (count > 0) {
+        run.feed[0] = first;
+        memcpy(run.feed + 1, run.tokens, (size_t)(count - 1) * sizeof *run.feed);
+    }
+    run.made = count;
+    run.finish = count > 0 ? "length" : "none";
+    run.prefill_start = run.prefill_end = now_ns();
+    if (run.prompt.count > 0) {
+        evaluate(&run.prompt);
+        run.prefill_end = now_ns();
+        if (count > 0) stamps[0] = run.prefill_end;
+    }
+    mark_edge(&run.prefill_mark);
+    for (int i = begin; i < count; i++) {
+        cell = run.feed[i];
+        const int status = llama_decode(context, one);
+        if (status != 0) decode_failed(run.engine, status);
+        llama_synchronize(context);
+        stamps[i] = now_ns();
+    }
+    mark_edge(&run.decode_mark);
+}
+
+static void loop_sampled(void) {
+    struct llama_context *context = run.engine->context;
+    const int count = (int)run.job->output;
+    llama_token token = 0;
+    struct llama_batch one = llama_batch_get_one(&token, 1);
+    int made = 0;
+    run.finish = count > 0 ? "length" : "none";
+    run.prefill_start = now_ns();
+    evaluate(&run.prompt);
+    run.prefill_end = now_ns();
+    if (count > 0) {
+        token = run.tokens[0] = llama_sampler_sample(run.chain, context, -1);
+        run.stamps[0] = now_ns();
+        made = 1;
+    }
+    mark_edge(&run.prefill_mark);
+    while (made < count && !run.ends[token]) {
+        const int status = llama_decode(context, one);
+        if (status != 0) decode_failed(run.engine, status);
+        token = run.tokens[made] = llama_sampler_sample(run.chain, context, -1);
+        run.stamps[made++] = now_ns();
+    }
+    mark_edge(&run.decode_mark);
+    if (made > 0 && run.ends[run.tokens[made - 1]]) run.finish = "eos";
+    run.made = made;
+}
+
+/* ---- what is written about a request when it is over */
+
+/* The text of tokens without the special ones; what is no UTF-8 becomes U+FFFD, one for each cut sequence. */
+static char *text_of(const llama_token *ids, int made, int64_t *characters) {
+    size_t room = 64, length = 0;
+    char *raw = need(malloc(room));
+    for (int i = 0; i < made; i++) {
+        int count = llama_token_to_piece(run.engine->vocab, ids[i], raw + length, (int)(room - length), 0, false);
+        while (count < 0) {
+            room = 2 * room + (size_t)-count;
+            raw = need(realloc(raw, room));
+            count = llama_token_to_piece(run.engine->vocab, ids[i], raw + length, (int)(room - length), 0, false);
+        }
+        length += (size_t)count;
+        if (room - length < 16) raw = need(realloc(raw, room *= 2));
+    }
+    char *clean = need(malloc(3 * length + 1)), *to = clean;
+    *characters = 0;
+    raw[length] = '\0';
+    for (size_t i = 0; i < length; ++*characters) {
+        const unsigned char *s = (const unsigned char *)raw + i;
+        const int good = json_sequence(s);
+        if (good > 0) {
+            memcpy(to, s, (size_t)good);
+            to += good;
+            i += (size_t)good;
+            continue;
+        }
+        /* A sequence that begins well and breaks off is one character; any other byte is one by itself. */
+        const int wanted = s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 1;
+        size_t seen = 1;
+        const unsigned char low = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : 0x80;
+        const unsigned char high = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
+        while ((int)seen < wanted - 1 && i + seen < length && s[seen] >= (seen == 1 ? low : 0x80) && s[seen] <= (seen == 1 ? high : 0xBF)) seen++;
+        memcpy(to, "\xEF\xBF\xBD", 3);
+        to += 3;
+        i += seen;
+    }
+    *to = '\0';
+    free(raw);
+    return clean;
+}
+
+static int64_t code_points(const char *text) {
+    int64_t count = 0;
+    for (; *text != '\0'; text++) count += (*text & 0xC0) != 0x80;
+    return count;
+}
+
+static void window(const char *name, int64_t start, int64_t end, const Mark *mark) {
+    phase_event(run.pass, run.request, name, start, end);
+    mark_events(mark, end, run.pass, name);
+}
+
+static void report(int64_t accepted, const Talk *talk, int turn, int64_t prompt_chars, const char *text, int64_t characters) {
+    const int64_t last = run.made > 0 ? run.stamps[run.made - 1] : run.prefill_end;
+    if (run.prompt.count > 0) window("prefill", run.prefill_start, run.prefill_end, &run.prefill_mark);
+    if (run.made > 0) window("decode", run.prefill_end, last, &run.decode_mark);
+    JsonOut *out = event("request", (size_t)run.made * 40 + (text != NULL ? 6 * strlen(text) + 6 * strlen(talk->id) : 0));
+    json_put(out, ",\"pass\":%" PRId64 ",\"request\":%d,\"turn\":%d,\"accepted\":%" PRId64, run.pass, run.request, turn, accepted);
+    json_put(out, ",\"prefill_start\":%" PRId64 ",\"prefill_end\":%" PRId64 ",\"prompt_tokens\":%d,\"cached_tokens\":%" PRId64,
+             run.prefill_start, run.prefill_end, run.prompt.count, run.kept);
+    json_put(out, ",\"output_tokens\":%d,\"finish\":\"%s\",\"conversation\":", run.made, run.finish);
+    json_put_string(out, talk != NULL ? talk->id : NULL);
+    if (talk != NULL) json_put(out, ",\"prompt_chars\":%" PRId64 ",\"output_chars\":%" PRId64, prompt_chars, characters);
+    else json_put(out, ",\"prompt_chars\":null,\"output_chars\":null");
+    json_put(out, ",\"text\":");
+    json_put_string(out, run.job->keep_text ? text : NULL);
+    json_put(out, ",\"stamps\":[");
+    for (int i = 0; i < run.made; i++) json_put(out, i > 0 ? ",%" PRId64 : "%" PRId64, run.stamps[i]);
+    json_put(out, "],\"tokens\":[");
+    for (int i = 0; i < run.made; i++) json_put(out, i > 0 ? ",%d" : "%d", run.tokens[i]);
+    json_put(out, "]");
+    emit();
+    run.request++;
+}
+
+/* ---- requests */
+
+static void pause_for(const char *name, int64_t length) {
+    const int64_t start = now_ns();
+    if (length <= 0) return;
+    for (int64_t left; (left = start + length - now_ns()) > 0;) {
+        const int64_t part = left < 100000000 ? left : 100000000; /* so that a signal is heard */
+        nanosleep(&(struct timespec){part / 1000000000, part % 1000000000}, NULL);
+        check_cancelled();
+    }
+    phase_event(run.pass, run.request, name, start, now_ns());
+}
+
+/* Empty the context and fill it to the wanted depth, outside every window. */
+static void begin(void) {
+    llama_memory_clear(llama_get_memory(run.engine->context), false);
+    run.kept = run.job->depth;
+    reserve(&run.cached, run.job->depth);
+    if (run.job->depth == 0) return;
+    draw(run.cached.ids, run.job->depth, true);
+    const int64_t start = now_ns();
+    evaluate(&run.cached);
+    phase_event(run.pass, run.request, "depth", start, now_ns());
+}
+
+static void require_room(int64_t prompt) {
+    if (run.kept + prompt + run.job->output > run.engine->ctx)
+        fail("context_too_small", "request %d needs %" PRId64 " + %" PRId64 " + %" PRId64
+             " tokens of context (kept, prompt, output), n_ctx is %d",
+             run.request, run.kept, prompt, run.job->output, run.engine->ctx);
+}
+
+static void random_request(void) {
+    llama_token first = 0;
+    begin();
+    reserve(&run.prompt, run.job->prompt);
+    draw(run.prompt.ids, run.job->prompt, true);
+    if (run.job->prompt == 0) draw(&first, 1, true);
+    draw(run.tokens, run.job->output, false);
+    require_room(run.job->prompt > 0 ? run.job->prompt : 1);
+    mark_reset();
+    loop_drawn(first);
+    report(run.prefill_start, NULL, 0, 0, NULL, 0);
+}
+
+/* Drop from the context what a rewritten text no longer begins with, and from `prompt` what is in the context. */
+static void beyond(void) {
+    const int start = (int)run.job->depth, held = run.cached.count - start;
+    int same = 0; /* at least one token is evaluated */
+    while (same < held && same < run.prompt.count - 1 && run.cached.ids[start + same] == run.prompt.ids[same]) same++;
+    if (held > same && !keep_tokens(run.engine, start + same)) {
+        llama_memory_clear(llama_get_memory(run.engine->context), false); /* evaluate everything again */
+        same = run.cached.count = 0;
+        reserve(&run.cached, start);
+        if (start > 0) evaluate(&run.cached);
+    }
+    run.cached.count = start + same;
+    memmove(run.prompt.ids, run.prompt.ids + same, (size_t)(run.prompt.count - same) * sizeof *run.prompt.ids);
+    run.prompt.count -= same;
+}
+
+static void talk_requests(const Talk *talk, bool pauses) {
+    char **replies = need(calloc((size_t)talk->turns, sizeof *replies));
+    llama_token pending = 0; /* the last token of a reply: seen by the user, not yet by the model */
+    int is_pending = 0;
+    llama_sampler_reset(run.chain);
+    begin();
+    for (int turn = 0; turn < talk->turns; turn++) {
+        int64_t prompt_chars, characters;
+        if (turn > 0 && pauses) pause_for("think", run.job->think);
+        char *whole = talk->added == NULL ? whole_text(talk, turn, replies) : NULL;
+        mark_reset();
+        const int64_t accepted = now_ns();
+        run.prompt.count = 0;
+        if (whole == NULL) {
+            append(&run.prompt, &pending, is_pending);
+            tokenize(run.engine, talk->added[turn], turn == 0, &run.prompt);
+            prompt_chars = code_points(talk->added[turn]);
+        } else {
+            tokenize(run.engine, whole, true, &run.prompt);
+            if (run.prompt.count > 0) beyond();
+            prompt_chars = code_points(whole);
+            if (run.cached.count > run.job->depth) free(text_of(run.prompt.ids, run.prompt.count, &prompt_chars));
+        }
+        run.kept = run.cached.count;
+        if (run.prompt.count == 0) fail("bad_job", "turn %d of the conversation '%s' has no tokens", turn, talk->id);
+        require_room(run.prompt.count);
+        loop_sampled();
+        append(&run.cached, run.prompt.ids, run.prompt.count);
+        append(&run.cached, run.tokens, run.made > 0 ? run.made - 1 : 0);
+        is_pending = run.made > 0 && !run.ends[run.tokens[run.made - 1]];
+        pending = is_pending ? run.tokens[run.made - 1] : 0;
+        replies[turn] = text_of(run.tokens, run.made, &characters);
+        report(accepted, talk, turn, prompt_chars, replies[turn], characters);
+        free(whole);
+    }
+    for (int turn = 0; turn < talk->turns; turn++) free(replies[turn]);
+    free(replies);
+}
+
+static void run_pass(int64_t pass, bool warmup) {
+    const Job *job = run.job;
+    const int64_t start = now_ns(), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    const int64_t until = start + (warmup || job->duration == UNSET ? 0 : job->duration);
+    run.pass = pass;
+    run.request = 0;
+    for (;;) {
+        if (job->talks == NULL) random_request();
+        for (int t = 0; t < job->n_talks; t++) {
+            if (t > 0 && !warmup) pause_for("between", job->between);
+            talk_requests(&job->talks[t], !warmup);
+            if (!warmup && job->duration != UNSET && job->duration > 0 && now_ns() >= until) break;
+        }
+        if (now_ns() >= until) break;
+        pause_for("between", job->between);
+    }
+    const int64_t end = now_ns(), used = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    json_put(event("pass", 0), ",\"pass\":%" PRId64 ",\"warmup\":%s,\"start\":%" PRId64 ",\"end\":%" PRId64 ",\"cpu_ns\":%" PRId64,
+             pass, warmup ? "true" : "false", start, end, used);
+    emit();
+    mark_pss(end, pass, "pass");
+}
+
+/* Banned tokens, then greedy, or top-k, top-p, temperature and a seeded draw. */
+static struct llama_sampler *sampler(const Job *job, const Engine *engine) {
+    struct llama_sampler_chain_params params = llama_sampler_chain_default_params();
+    params.no_perf = true;
+    struct llama_sampler *chain = llama_sampler_chain_init(params);
+    llama_logit_bias *banned = need(calloc((size_t)engine->vocabulary, sizeof *banned));
+    int count = 0;
+    for (llama_token t = 0; job->ignore_eos && t < engine->vocabulary; t++)
+        if (run.ends[t]) banned[count++] = (llama_logit_bias){t, -INFINITY};
+    if (count > 0) llama_sampler_chain_add(chain, llama_sampler_init_logit_bias(engine->vocabulary, count, banned));
+    free(banned);
+    if (job->temperature <= 0) {
+        llama_sampler_chain_add(chain, llama_sampler_init_greedy());
+        return chain;
+    }
+    if (job->top_k > 0) llama_sampler_chain_add(chain, llama_sampler_init_top_k((int32_t)job->top_k));
+    if (job->top_p < 1) llama_sampler_chain_add(chain, llama_sampler_init_top_p((float)job->top_p, 1));
+    llama_sampler_chain_add(chain, llama_sampler_init_temp((float)job->temperature));
+    llama_sampler_chain_add(chain, llama_sampler_init_dist((uint32_t)job->seed));
+    return chain;
+}
+
+void measure(const Job *job, const Engine *engine) {
+    const size_t room = (size_t)job->output + 1;
+    run.job = job;
+    run.engine = engine;
+    run.stamps = need(calloc(room, sizeof *run.stamps));
+    run.tokens = need(calloc(room, sizeof *run.tokens));
+    run.feed = need(calloc(room, sizeof *run.feed));
+    run.ends = need(calloc((size_t)engine->vocabulary, sizeof *run.ends));
+    random_state = (uint64_t)job->seed;
+    if (job->talks != NULL) {
+        for (llama_token t = 0; t < engine->vocabulary; t++) run.ends[t] = llama_vocab_is_eog(engine->vocab, t);
+        run.chain = sampler(job, engine);
+    }
+    for (int64_t pass = 0; pass < job->warmup + job->measured; pass++) run_pass(pass, pass < job->warmup);
+}
