@@ -75,7 +75,7 @@ class Manifest:
     in `targets`, all if empty), `derives` those it can make from a published file. `predeclared` is the name of a
     device that needs no declaration. `templates` are the files that `compile` renders into the folder of each device
     (`run.sh` from `templates/run.sh.j2` beside the manifest); `templates_from` are packages whose folder `templates`
-    those may include from.
+    those may include from; `platform` is what its devices usually are, for programs that are prepared without one.
     """
 
     manifest: Literal[1]
@@ -93,6 +93,7 @@ class Manifest:
     conflicts: tuple[Conflict, ...] = ()
     templates: tuple[str, ...] = ()
     templates_from: tuple[str, ...] = ()
+    platform: str = ""
     executes: bool = True
     why_not: str = ""
 

@@ -23,6 +23,7 @@ VERBS = {
     "diff": ("diff", "Show what differs between two specs or builds."),
     "compile": ("compile", "Compile a spec into a build folder."),
     "exec": ("exec", "Run a build, or resume it."),
+    "stage": ("stage", "Make a device's folder whole, to run it by hand."),
     "status": ("status", "Show where runs stand."),
     "load": ("load", "Make the database anew from run folders."),
     "sql": ("sql", "Ask the database."),

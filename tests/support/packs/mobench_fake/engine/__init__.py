@@ -28,8 +28,13 @@ class FakeEngine:
         return Weights(path, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, "found")
 
     def launch(self, platform: str, engine: Entity) -> Launch:
-        instrument = str(Path(__file__).with_name("instrument.py"))
-        return Launch((sys.executable, "-I", "-S", instrument, "{job}", "{events}"), {"FAKE": "1"})
+        instrument = Path(__file__).with_name("instrument.py")
+        if platform == "host":
+            return Launch((sys.executable, "-I", "-S", str(instrument), "{job}", "{events}"), {"FAKE": "1"})
+        if platform != "fake-cpu":
+            raise PlatformError(f"the fake engine does not run on {platform}")
+        program = Weights(instrument, "0" * 64, instrument.stat().st_size, "a program")
+        return Launch(("{runner}", "{job}", "{events}"), {}, {"runner": program})
 
 
 engine = FakeEngine()
