@@ -5,8 +5,9 @@ the source is in `method`; a counter that went backwards, a window without readi
 charged or too few distinct readings give None with a reason instead of a number that looks good.
 
 Sources, best first: an external meter (`energy.meter`, `power.meter`), counters (`energy.…`: RAPL, rails), gauges of
-power (`power.…`: rails), the charge counter of a battery times its voltage where it moved often enough, its current
-times its voltage. What the device drew before the launch is subtracted where it was sampled for long enough.
+power (`power.…`: rails), current times voltage of rails (`current.VDD_IN` and `voltage.VDD_IN`), the charge counter of
+a battery times its voltage where it moved often enough, its current times its voltage (`current` and `voltage`). What
+the device drew before the launch is subtracted where it was sampled for long enough.
 """
 
 from __future__ import annotations
@@ -171,15 +172,32 @@ def _source(samples: Samples, spans: Sequence[Span]) -> Source | None:
         rails = _columns(samples, base, unit)
         if rails:
             return Source(tuple(series(samples, i, gauge=gauge) for i in rails), how)
+    pairs = _pairs(samples)
+    if pairs:
+        return Source(tuple(pairs), "∫I·V dt by trapezoid")
     return _battery(samples, spans)
 
 
+def _pairs(samples: Samples) -> list[Series]:
+    """The power of every rail whose current and voltage were both sampled."""
+    found = []
+    for i in _columns(samples, "current", "A"):
+        name = samples.channels[i].name
+        other = [j for j, c in enumerate(samples.channels) if c.name == name.replace("current.", "voltage.", 1)]
+        if name != "current" and other:
+            current, voltage = series(samples, i, gauge=True), series(samples, other[0], gauge=True)
+            found.append(times(current, voltage, samples.channels[i].source))
+    return found
+
+
 def _battery(samples: Samples, spans: Sequence[Span]) -> Source | None:
-    volts = _columns(samples, "voltage", "V")
+    volts = _columns(samples, "voltage", "V", whole=True)
     if not volts:
         return None
     voltage = series(samples, volts[0], gauge=True)
-    charge, current = (_columns(samples, base, unit) for base, unit in (("charge", "mAh"), ("current", "A")))
+    charge, current = (
+        _columns(samples, base, unit, whole=True) for base, unit in (("charge", "mAh"), ("current", "A"))
+    )
     if charge and voltage.t.size:
         gauge = series(samples, charge[0], gauge=False)
         if count_updates(gauge, spans) >= LEAST_UPDATES:
@@ -192,11 +210,15 @@ def _battery(samples: Samples, spans: Sequence[Span]) -> Source | None:
     return None
 
 
-def _columns(samples: Samples, base: str, unit: str, *, meter: bool = False) -> list[int]:
+def _columns(samples: Samples, base: str, unit: str, *, meter: bool = False, whole: bool = False) -> list[int]:
+    """The columns of a base, all of them, only its `meter`, or only the one without a part (the battery's)."""
     return [
         i
         for i, c in enumerate(samples.channels)
-        if c.base == base and c.unit == unit and (not meter or c.name == f"{base}.meter")
+        if c.base == base
+        and c.unit == unit
+        and (not meter or c.name == f"{base}.meter")
+        and (not whole or c.name == base)
     ]
 
 
@@ -217,7 +239,7 @@ def _total(source: Source, samples: Samples, spans: Sequence[Span]) -> Integral 
 
 def _charging(samples: Samples, spans: Sequence[Span]) -> bool:
     """Whether the battery took in charge during the spans; without a current its charge must not have risen."""
-    current = _columns(samples, "current", "A")
+    current = _columns(samples, "current", "A", whole=True)
     if current:
         found = series(samples, current[0], gauge=True)
         means = [m for m, _ in (mean(found, span) for span in spans) if m is not None]

@@ -132,3 +132,18 @@ def test_the_process_s_own_start_stands_in_for_the_host_s_word(tmp_path: Path) -
     assert of_run(run)["energy"].value == pytest.approx(0, abs=1e-6)
     (folder / "state.json").write_text(json.dumps({"before": {}, "after": {}, "spawned": -3900 * MS}))
     assert of_run(run)["idle_power"].value is None
+
+
+def test_rails_are_current_times_voltage_and_added_up() -> None:
+    found = measured(
+        sampled(
+            100,
+            current__VDD_GPU=("mA", lambda t: busy(t) / 2 / 5 * 1000 + int(100 * t) % 2),
+            voltage__VDD_GPU=("mV", lambda t: 5000),
+            current__VIN=("mA", lambda t: busy(t) / 2 / 20 * 1000 + int(100 * t) % 2),
+            voltage__VIN=("mV", lambda t: 20_000),
+            rail__current__VDD_SOC=("mA", lambda t: 9000),
+        )
+    )
+    assert found["energy"].value == pytest.approx(160, rel=0.005)
+    assert found["energy"].method.startswith("source of current.VDD_GPU, source of current.VIN: ∫I·V dt")
