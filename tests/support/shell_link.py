@@ -85,7 +85,7 @@ class LocalLink:
         finally:
             lost.cancel()
             if process.returncode is None:
-                os.killpg(process.pid, signal.SIGHUP)
+                os.killpg(process.pid, signal.SIGKILL)  # mksh puts a hangup off while a command runs
                 talk.cancel()
                 await process.wait()
 
