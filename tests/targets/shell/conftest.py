@@ -40,7 +40,7 @@ def scripts(folder: Path, **protocol: Any) -> Path:
     environment = renderer("mobench_targets.shell", ())
     folder.mkdir(parents=True, exist_ok=True)
     values = VALUES | {"protocol": VALUES["protocol"] | protocol}
-    for name in ("run.sh", "restore.sh"):
+    for name in ("run.sh", "restore.sh", "README.md"):
         (folder / name).write_text(render(environment, f"shell_{name}.j2", values))
     return folder
 
