@@ -40,7 +40,7 @@ BINDING_STAMP = VENV / "mobench-binding.txt"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 PLUGINS = (ROOT / "tests" / "plugin" / "example",)
 
-EXTRAS = "llama-cpp"
+EXTRAS = "llama-cpp,ssh"
 """The extras that this version imports; the others are names for targets and faces to come."""
 
 BUILD_TOOLS = ("pip", "setuptools", "wheel", "scikit-build-core", "cmake", "ninja")
@@ -56,7 +56,8 @@ CMAKE_ARGS = "-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DGGML_NATIVE=ON"
 DEBIAN = {"cc": "gcc", "c++": "g++", "make": "make", "git": "git"}
 """Programs that must be there, and the Debian packages that bring them."""
 
-FOR_TESTS = {"mksh": "mksh", "toybox": "toybox", "busybox": "busybox", "shellcheck": "shellcheck"}
+FOR_TESTS = {"mksh": "mksh", "toybox": "toybox", "busybox": "busybox", "shellcheck": "shellcheck",
+             "sshd": "openssh-server", "ssh": "openssh-client"}  # fmt: skip
 """Likewise for tests alone, which say what is missing: shells and tools of devices, and what reads their scripts."""
 
 
@@ -381,7 +382,8 @@ def lock() -> None:
         run("newest build tools", [*pip, "install", "--upgrade", *BUILD_TOOLS], log=log)
         document = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
         project = document["project"]
-        wanted = [*project["dependencies"], *project["optional-dependencies"][EXTRAS]]
+        extras = project["optional-dependencies"]
+        wanted = [*project["dependencies"], *(need for extra in EXTRAS.split(",") for need in extras[extra])]
         # Only the binding's metadata is wanted: what it requires, not the library.
         stated = [w for w in wanted if w != BINDING]
         run("resolving", [*pip, "install", *stated, *document["dependency-groups"]["dev"]], log=log)

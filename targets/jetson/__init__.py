@@ -1,1 +1,10 @@
-"""The Jetson target: so far its manifest, so that specs with Jetson devices can be checked, planned and compiled."""
+"""NVIDIA Jetson boards over SSH: a Linux board with power modes, locked clocks, a fan, and rails that tell its power.
+
+In: a `device` with `target = jetson` and a `host`. Out: a session. What it is and can is in `manifest.toml`; how it was
+found out and what no hardware has confirmed is in docs/targets/jetson.md.
+"""
+
+from mobench_targets.jetson.board import Jetson
+from mobench_targets.linux.target import BoardTarget
+
+target = BoardTarget("jetson", Jetson, profiles=("nano", "xavier", "orin-nano", "agx-orin", "thor"))

@@ -39,8 +39,8 @@ checker asks it which combinations of values can be reached, so it stands before
 PLUGINS = ("mobench_lang.engines", "mobench_targets")
 """Packs import contracts and themselves; nothing of the core imports them."""
 
-SHARED = ("mobench_targets.shell",)
-"""What the targets of one kind have in common: no pack, but a base that packs may import."""
+SHARED = ("mobench_targets.shell", "mobench_targets.linux")
+"""What the targets of one kind have in common: a base that packs may import. `linux` is a pack itself."""
 
 HOMES = {
     "lark": ("mobench_lang.syntax.parser",),
@@ -49,7 +49,7 @@ HOMES = {
     "llama_cpp": ("mobench_lang.engines.llama_cpp",),
     "adbutils": ("mobench_targets.android",),
     "pymobiledevice3": ("mobench_targets.ios",),
-    "asyncssh": ("mobench_targets.jetson",),
+    "asyncssh": ("mobench_targets.linux",),
     "pygls": ("mobench_lang.lsp",),
     "click": ("mobench_lang.cli",),
     "scipy": (),  # tests and benchmarks hold the judge's tables against it

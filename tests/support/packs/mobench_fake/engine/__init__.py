@@ -29,7 +29,7 @@ class FakeEngine:
 
     def launch(self, platform: str, engine: Entity) -> Launch:
         instrument = Path(__file__).with_name("instrument.py")
-        if platform == "host":
+        if platform == "host" or platform.startswith("linux-"):
             return Launch((sys.executable, "-I", "-S", str(instrument), "{job}", "{events}"), {"FAKE": "1"})
         if platform != "fake-cpu":
             raise PlatformError(f"the fake engine does not run on {platform}")

@@ -1,0 +1,84 @@
+"""The target plug-in that boards over SSH share.
+
+In: a name, what is particular to its boards, and which virtual boards can stand for them. Out: a `Target` and
+`Simulator`. Guarantee: importing this loads no SSH; opening a board changes nothing on it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mobench_targets.linux.board import Board
+from mobench_targets.shell.session import ShellSession
+
+from mobench_lang.ir import Entity
+from mobench_lang.plan.model import PlanSetting
+from mobench_lang.plugins import DeviceError, Finding
+
+if TYPE_CHECKING:
+    from mobench_targets.linux.virtual import VirtualBoard
+
+SETTINGS = ("power_mode",)
+"""Device attributes that are conditions of that device alone."""
+MISSING = "boards are reached by asyncssh, which is not installed: pip install 'mobench[ssh]'"
+
+Kind = Callable[[Path, tuple[PlanSetting, ...]], Board]
+
+
+class BoardTarget:
+    """The plug-in of one kind of board."""
+
+    def __init__(self, name: str, kind: Kind, profiles: tuple[str, ...]) -> None:
+        self.name = name
+        self._kind, self._profiles = kind, profiles
+
+    async def open(self, device: Entity, scratch: Path, scripts: Path) -> ShellSession:  # noqa: ARG002
+        """Connect. Raises DeviceError."""
+        if find_spec("asyncssh") is None:
+            raise DeviceError("no_ssh", MISSING)
+        from mobench_targets.linux.connect import address, connect
+
+        settings = tuple(
+            PlanSetting(name=name, value=value, optional=False)
+            for name in SETTINGS
+            if isinstance(value := device.get(name), str)
+        )
+        kind = self._kind(scripts, settings)
+        return ShellSession(await connect(address(device)), kind, scripts)
+
+    def discover(self) -> list[dict[str, Any]]:
+        """Nothing: boards are named by specs, and no network is searched."""
+        return []
+
+    def diagnose(self, where: Path) -> list[Finding]:  # noqa: ARG002
+        """Whether boards can be reached from here."""
+        found = [
+            Finding("ssh", "ok", "asyncssh")
+            if find_spec("asyncssh") is not None
+            else Finding("ssh", "warn", "asyncssh is not installed", "pip install 'mobench[ssh]'")
+        ]
+        keys = Path.home() / ".ssh"
+        if not any(keys.glob("id_*")) and not (keys / "config").exists():
+            found.append(Finding("keys", "warn", f"no key in {keys}", "ssh-keygen, then ssh-copy-id USER@BOARD"))
+        if shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin") is None:
+            found.append(Finding("virtual boards", "warn", "no sshd", "install the package openssh-server"))
+        return found
+
+    def profiles(self) -> list[dict[str, Any]]:
+        """The virtual boards."""
+        from mobench_targets.linux.virtual import PROFILES
+
+        return [
+            {"name": name, "target": self.name, "summary": PROFILES[name].summary, "virtual": True}
+            for name in self._profiles
+        ]
+
+    async def simulate(self, profile: str, scratch: Path) -> VirtualBoard:
+        """Start a virtual board, or go on with the one of an earlier process. Raises DeviceError."""
+        from mobench_targets.linux.virtual import VirtualBoard
+
+        return await VirtualBoard.begin(profile, scratch)
