@@ -68,6 +68,8 @@ def _watched(guard: dict[str, Any], last: str) -> tuple[str, str]:
 
 def _unwatched(state: dict[str, str], last: str) -> tuple[str, str]:
     oom = state.get("ooms_before", "0") != state.get("ooms_after", state.get("ooms_before", "0"))
+    if state.get("state") != "over":
+        return "crashed", "the device did not write down how the launch ended; is its storage full?"
     if state.get("reason") == "killed" or not state.get("status", "").isdigit():
         if oom:
             return "out_of_memory", "killed by the kernel: out of memory"
