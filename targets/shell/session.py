@@ -37,7 +37,7 @@ RAW = ("events.jsonl", "samples.jsonl")
 SCRIPTS = ("run.sh", "restore.sh")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NO_ROOT, _NO_SCRIPTS, _NO_LAUNCH, _NOT_PUT_BACK = 3, 4, 66, 75
+_NO_ROOT, _NO_SCRIPTS, _NO_LAUNCH, _NOT_WRITTEN, _NOT_PUT_BACK = 3, 4, 66, 74, 75
 _BAR = "----mobench----"
 
 
@@ -230,7 +230,7 @@ class ShellSession:
         command = await self._command("wait", self._launch)
         try:
             async with asyncio.timeout(self._limits.timeout_ns / 1e9 + LATE_S):
-                while await self._link.hold(command) not in (0, _NO_LAUNCH) and await self._running():
+                while await self._link.hold(command) not in (0, _NO_LAUNCH, _NOT_WRITTEN) and await self._running():
                     await asyncio.sleep(1.0)  # whoever waited there was ended, not the launch
         except TimeoutError:
             await self._script("cancel", self._launch)

@@ -128,6 +128,19 @@ load() { # $dir/state -> its variables; fails if there is none or it is torn
     [ "$whole" = 1 ]
 }
 
+reserve() { # 4 KiB for the last state, should the launch fill the storage
+    pad=0123456789abcdef
+    pad=$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad
+    pad=$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad$pad
+    echo "$pad" >"$dir/reserve" && save
+}
+
+save_last() { # the end of a launch
+    state=over
+    rm -f "$dir/reserve"
+    save
+}
+
 save() { # the variables -> $dir/state, whole or not at all
     {
         echo "state=$state" && echo "pid=$pid" && echo "started=$started" && echo "boot=$boot" && echo "token=$token" &&
@@ -153,8 +166,7 @@ settle() { # a launch whose shell is gone without a last word is over, too
         oom_kills
         ooms_after=$ooms
     fi
-    state=over
-    save
+    save_last || return 74
 }
 
 # ---------------------------------------------------------------- one launch
@@ -262,7 +274,7 @@ launch() { # everything of one launch
     begun=$up
     oom_kills
     ooms_before=$ooms
-    save || die "cannot write $dir/state; is the storage full?"
+    reserve || die "cannot write $dir/state; is the storage full?"
     MOBENCH_LAUNCH=$token sh "$self" beat "$dir" </dev/null >/dev/null 2>&1 9>&- &
     if [ -f "$dir/guard.json" ] && [ -x "$MB_RUNNER" ]; then watched; else unwatched; fi
     trap '' TERM INT HUP
@@ -271,8 +283,7 @@ launch() { # everything of one launch
     ooms_after=$ooms
     uptime_s
     ended=$up
-    state=over
-    save || die "cannot write $dir/state; is the storage full?"
+    save_last || die "cannot write $dir/state; is the storage full?"
 }
 
 beat() { # a sign of life every five seconds, in the same session as the launch
@@ -308,7 +319,7 @@ wait_for() { # the end of a launch, then its state is settled
         exec 9<&-
     fi
     while load && alive; do sleep 1; done
-    settle
+    settle # 74: the end could not be written down
 }
 
 cancel() { # a launch that may run, may be over, and may have lost its shell
