@@ -19,7 +19,8 @@ FRAME = struct.Struct("<BI")
 CHUNK = 64 * 1024
 LONGEST = 60_000
 OLD_LONGEST = 3_500
-"""Bytes of a command: what the server's four hexadecimal digits and an old daemon's packets of 4096 bytes leave room for."""
+"""Bytes of a command: what the server's four hexadecimal digits and an old daemon's packets of 4096 bytes leave room
+for."""
 
 
 def service(command: str, *, framed: bool) -> bytes:
@@ -76,7 +77,8 @@ def wrapped(command: str, token: str, stdin: str | None) -> str:
     source = shlex.quote(stdin) if stdin is not None else "/dev/null"
     return (
         f"sh -c {shlex.quote(command)} <{source} 2>{errors}; r=$?; print; print -r -- {token}:$r; "
-        f"while IFS= read -r l; do print -r -- \"$l\"; done <{errors}; print -rn -- \"$l\"; rm -f {errors}; print; print -r -- {token}."
+        f'while IFS= read -r l; do print -r -- "$l"; done <{errors}; print -rn -- "$l"; rm -f {errors}; print; '
+        f"print -r -- {token}."
     )
 
 

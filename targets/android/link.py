@@ -1,6 +1,6 @@
 """The way to an adb server, by adbutils: asking it, opening services of a device, following which devices there are.
 
-In: the server's port, a serial. Out: answers, connected sockets, states. Everything here blocks and belongs in a thread;
+In: the server's port, a serial. Out: answers, connected sockets, states. All of it blocks and belongs in a thread;
 closing a `Call` ends it from outside. Guarantee: whatever can mean that a device is gone is DeviceError("lost"), and a
 device that is there but cannot be used is a DeviceError with its state as code and a way out.
 """
@@ -24,7 +24,7 @@ HELP = {
     "unauthorized": "unlock it and allow USB debugging for this computer, or end `adb` servers of other users",
     "authorizing": "unlock it and allow USB debugging for this computer",
     "connecting": "wait a moment; if it stays like this, pull the cable and plug it in again",
-    "offline": "pull the cable and plug it in again, or connect anew over the network; then switch USB debugging off and on",
+    "offline": "pull the cable and plug it in again, or connect anew over the network; then USB debugging off and on",
     "recovery": "it is in recovery mode: start Android on it (`adb reboot`)",
     "sideload": "it waits for an update: start Android on it",
     "rescue": "it is in rescue mode: start Android on it",
@@ -132,7 +132,7 @@ class Server:
         """The server's answer to a question (`host:…`). Raises AdbError and OSError."""
         call = call or Call()
         try:
-            return self._request(call, service.encode("utf-8", "surrogateescape")).read_string_block()
+            return str(self._request(call, service.encode("utf-8", "surrogateescape")).read_string_block())
         finally:
             call.close()
 
@@ -141,7 +141,7 @@ class Server:
         request = b"host:tport:serial:" + serial.encode("utf-8", "surrogateescape")
         connection = self._request(call, request)
         connection.read_exact(8)  # the transport's number
-        connected = connection.conn
+        connected: socket.socket = connection.conn
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.sendall(b"%04x" % len(service) + service)
         connection.check_okay()

@@ -91,7 +91,9 @@ class Sync:
         for index in range(BURST):
             start = index * (HEADER.size + FRAME)
             got = 0
-            while got < FRAME and (more := file.readinto(view[start + HEADER.size + got : start + HEADER.size + FRAME])):  # type: ignore[attr-defined]  # opened unbuffered
+            while got < FRAME and (
+                more := file.readinto(view[start + HEADER.size + got : start + HEADER.size + FRAME])
+            ):  # type: ignore[attr-defined]  # opened unbuffered
                 got += more
             if got < FRAME:
                 if got:

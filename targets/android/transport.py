@@ -1,6 +1,6 @@
 """The link to a phone over adb, as targets with a shell use it.
 
-In: an adb server, a serial (or host:port). Out: commands, files, states, in coroutines. Blocking calls run in threads of
+In: an adb server, a serial (or host:port). Out: commands, files, states, in coroutines. What blocks runs in threads of
 the phone's own and are ended by closing their sockets. Guarantee: a phone that is gone is DeviceError("lost") from
 whatever was under way; a cancelled call leaves nothing that still talks to the phone.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shlex
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -156,7 +156,7 @@ class AdbTransport:
 # ---------------------------------------------------------------- which devices there are
 
 
-async def states(server: Server) -> AsyncIterator[dict[str, str]]:
+async def states(server: Server) -> AsyncGenerator[dict[str, str], None]:
     """Serial -> state of every device, now and whenever one changes. Raises DeviceError("lost") with the server."""
     loop = asyncio.get_running_loop()
     found: asyncio.Queue[dict[str, str] | BaseException] = asyncio.Queue()

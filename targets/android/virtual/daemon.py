@@ -2,8 +2,8 @@
 
 In: `python -m mobench_targets.android.virtual.daemon FOLDER PROFILE OPTIONS ADB`. Out: one line of JSON on standard
 output when the phone is there (or why not), the same in FOLDER/phone.json. Guarantee: one daemon per folder; the adb
-server listens on loopback on a port of its own with keys of its own and looks at no other device; when the owner is gone,
-the phone stays on for `LINGER` seconds, so that a new `exec` finds it at work, then switches itself off.
+server listens on loopback on a port and with keys of its own and looks at no other device; when the owner is gone, the
+phone stays on for `LINGER` seconds, so that a new `exec` finds it at work, then switches itself off.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from mobench_targets.android.virtual import jail, profile, root
 from mobench_targets.android.virtual.phone import Phone
+from pydantic import ValidationError
 
 from mobench_lang.plugins import DeviceError
 
@@ -109,7 +108,7 @@ class Daemon:
             "ANDROID_USER_HOME": str(home),
             "TMPDIR": str(home),
             # Neither USB nor the network nor emulators: this server knows the one phone.
-            **{name: "0" for name in ("ADB_USB", "ADB_MDNS", "ADB_EMU")},
+            **dict.fromkeys(("ADB_USB", "ADB_MDNS", "ADB_EMU"), "0"),
             "ADB_LOCAL_TRANSPORT_MAX_PORT": "5553",
         }
         with (home / "server.log").open("ab") as log:

@@ -140,7 +140,7 @@ def has_time_namespaces() -> bool:
 
 
 def _read_info(descriptor: int) -> bytes:
-    """What bubblewrap says of itself: one object. The pipe's end says nothing, since what waits for it keeps it open."""
+    """What bubblewrap says of itself: one object. The pipe has no end, since what waits for it keeps it open."""
     said = b""
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         while b"}" not in said and (more := file.read(4096)):

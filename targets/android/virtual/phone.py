@@ -1,12 +1,13 @@
 """One virtual phone that is switched on: what adbd asks of it, what moves in it, what can go wrong with it.
 
-In: a profile, options, a folder. Out: a `Device` for the connections of hosts. Everything happens in one event loop; the
+In: a profile, options, a folder. Out: a `Device` for the connections of hosts. All happens in one event loop; the
 physics advances in `live`, 20 times a second while something runs on the phone and 4 times while nothing does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import time
@@ -223,7 +224,7 @@ class Phone:
         self._pushed = self._received = 0
         if changes.get("level") is not None:
             charge = self.profile.battery.capacity_mah * float(changes["level"]) / 100
-            self._state = model.replace(self._state, charge=charge)
+            self._state = dataclasses.replace(self._state, charge=charge)
             self._show(gauge=True)
         if before.unauthorized != self.options.unauthorized:
             self.cut()
@@ -267,7 +268,7 @@ class Phone:
         while True:
             running = self._jail
             busy_before = self._state.busy > 0.02
-            quiet = running is None or len(spent) <= QUIET and not busy_before
+            quiet = running is None or (len(spent) <= QUIET and not busy_before)
             await asyncio.sleep(IDLE_TICK if quiet else TICK)
             now = time.monotonic()
             seconds, last = now - last, now

@@ -25,7 +25,7 @@ class Part(BaseModel):
 
 
 class Cluster(Part):
-    """CPUs of one kind: how many the phone has, the `CPU part` of /proc/cpuinfo, frequencies in kHz, capacity 0–1024."""
+    """CPUs of one kind: how many the phone has, `CPU part` of /proc/cpuinfo, frequencies in kHz, capacity 0–1024."""
 
     part: str
     cores: int
@@ -116,7 +116,7 @@ class Profile(Part):
 class Options(Part):
     """What may be asked of a phone beside its profile: after the name, or in MOBENCH_PHONE.
 
-    `level` is the battery in %, `rate` the link in bytes per second, `quota` the bytes that /data can hold, `ambient` in
+    `level` is the battery in %, `rate` the link in bytes per second, `quota` the bytes that /data holds, `ambient` in
     °C, `speed` a factor on heating and cooling; `unauthorized` needs a tap that nobody makes; `drop_push` and `drop_rx`
     cut the link once, after so many bytes of a push or of anything; `refuse` is for how many seconds it then stays cut.
     """

@@ -1,6 +1,6 @@
 """The root folder of a virtual phone: shell, tools, the phone's own commands, its state.
 
-In: a profile, a folder. Out: the folder filled; what is there of an earlier time stays. Guarantee: nothing is taken from
+In: a profile, a folder. Out: the folder filled; what is there of an earlier time stays. Guarantee: nothing comes from
 the host but mksh, toybox, the libraries that those load, and an emulator for aarch64 programs.
 """
 
@@ -107,9 +107,9 @@ def build(profile: Profile, root: Path, tools: Host, serial: str, cores: int) ->
             path.write_text(script.read_text("utf-8"), "utf-8")
             path.chmod(0o755)
     _state(profile, root / STATE, serial)
-    for path, text in values.fixed(profile, values.cpus(profile, cores)).items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, "utf-8")
+    for name, text in values.fixed(profile, values.cpus(profile, cores)).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
     (root / STATE / "proc" / "cpuinfo").write_text(_cpuinfo(profile, cores), "utf-8")
     version = f"Linux version {profile.kernel} (build-user@build-host) (clang version 17.0.2) #1 SMP PREEMPT\n"
     (root / STATE / "proc" / "version").write_text(version, "utf-8")
@@ -184,7 +184,8 @@ def thermalservice(status: int, degrees: dict[str, float]) -> str:
     """What `dumpsys thermalservice` prints."""
     kinds = {"soc": (0, "CPU0"), "skin": (3, "VIRTUAL-SKIN"), "battery": (2, "battery")}
     lines = [
-        f"\tTemperature{{mValue={degrees[follows]:.1f}, mType={number}, mName={name}, mStatus={status if follows == 'skin' else 0}}}"
+        f"\tTemperature{{mValue={degrees[follows]:.1f}, mType={number}, mName={name}, "
+        f"mStatus={status if follows == 'skin' else 0}}}"
         for follows, (number, name) in kinds.items()
     ]
     joined = "\n".join(lines)

@@ -82,10 +82,10 @@ async def _on_terminal(stream: Stream, kind: Kind, command: bytes, start: Start)
         os.close(theirs)
 
     async def read(size: int) -> bytes:
-        ready = loop.create_future()
-        loop.add_reader(ours, lambda: ready.done() or ready.set_result(None))
+        ready = asyncio.Event()
+        loop.add_reader(ours, ready.set)
         try:
-            await ready
+            await ready.wait()
             return os.read(ours, size)
         except OSError:  # EIO: nobody holds the terminal any more
             return b""
@@ -125,13 +125,14 @@ async def _run(
     stream: Stream,
     kind: Kind,
     process: asyncio.subprocess.Process,
-    outputs: list[Awaitable[None]],
+    outputs: Sequence[Awaitable[None]],
     give: Callable[[bytes | None], Awaitable[None]],
 ) -> None:
     forwarding = asyncio.gather(*outputs, return_exceptions=True)
     feeding = asyncio.ensure_future(_input(stream, kind, give))
     try:
-        await asyncio.wait({forwarding, feeding}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {forwarding, feeding}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not forwarding.done() or any(isinstance(end, GoneError) for end in forwarding.result()):
             with suppress(ProcessLookupError):
                 os.kill(inner_pid(process), signal.SIGHUP)

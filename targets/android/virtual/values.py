@@ -1,7 +1,7 @@
 """The files of /sys and /proc that a virtual phone shows: what stands in them for a state of the model.
 
 In: a profile, the number of CPUs, a state. Out: path in the root -> text. Written in place (`Writer`), since an
-instrument opens a file once and reads it again and again: so a file keeps its inode and its size, and a shorter value is
+instrument opens a file once and reads it again and again: so a file keeps its inode and its size, a shorter value is
 filled up with newlines, which every reader of a number skips.
 """
 
@@ -27,10 +27,9 @@ def cpus(profile: Profile, host: int) -> list[Cluster]:
     if len(wanted) <= host:
         return wanted
     if host < len(profile.clusters):
-        keep = (
+        return (
             [profile.clusters[0], *profile.clusters[len(profile.clusters) - host + 1 :]] if host > 1 else [wanted[-1]]
         )
-        return keep
     counts = [1] * len(profile.clusters)
     while sum(counts) < host:
         index = max(range(len(counts)), key=lambda i: (profile.clusters[i].cores - counts[i], -i))
