@@ -40,7 +40,7 @@ BINDING_STAMP = VENV / "mobench-binding.txt"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 PLUGINS = (ROOT / "tests" / "plugin" / "example",)
 
-EXTRAS = "llama-cpp,ssh"
+EXTRAS = "llama-cpp,ssh,android"
 """The extras that this version imports; the others are names for targets and faces to come."""
 
 BUILD_TOOLS = ("pip", "setuptools", "wheel", "scikit-build-core", "cmake", "ninja")
@@ -57,7 +57,8 @@ DEBIAN = {"cc": "gcc", "c++": "g++", "make": "make", "git": "git"}
 """Programs that must be there, and the Debian packages that bring them."""
 
 FOR_TESTS = {"mksh": "mksh", "toybox": "toybox", "busybox": "busybox", "shellcheck": "shellcheck",
-             "sshd": "openssh-server", "ssh": "openssh-client"}  # fmt: skip
+             "sshd": "openssh-server", "ssh": "openssh-client",
+             "qemu-aarch64-static": "qemu-user-static", "bwrap": "bubblewrap"}  # fmt: skip
 """Likewise for tests alone, which say what is missing: shells and tools of devices, and what reads their scripts."""
 
 

@@ -10,10 +10,11 @@ import asyncio
 import os
 import signal
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mobench_targets.android.virtual.wire import GoneError, Stream
 
