@@ -1,1 +1,52 @@
-"""The Android target: so far its manifest, so that specs with Android devices can be checked, planned and compiled."""
+"""The Android target: phones and tablets over adb.
+
+In: a `device` with `target = android`. Out: a session. What it is and can is in `manifest.toml`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mobench_lang.plugins import DeviceError, Finding
+
+if TYPE_CHECKING:
+    from mobench_targets.shell.session import ShellSession
+
+    from mobench_lang.ir import Entity
+
+
+class AndroidTarget:
+    """The target plug-in; adbutils is imported when a phone is looked for."""
+
+    name = "android"
+
+    async def open(self, device: Entity, scratch: Path, scripts: Path) -> ShellSession:  # noqa: ARG002 - all is on the phone
+        """Open a phone, changing nothing on it. Raises DeviceError."""
+        from mobench_targets.android import found
+        from mobench_targets.android.kind import PhoneKind
+        from mobench_targets.android.transport import connect
+        from mobench_targets.shell.session import ShellSession
+
+        server = found.server(device.get("adb_port"))
+        serial = device.get("serial")
+        chosen = str(serial) if serial is not None else await asyncio.to_thread(found.only_one, server, device.name)
+        return ShellSession(await connect(server, chosen), PhoneKind(), scripts)
+
+    def discover(self) -> list[dict[str, Any]]:
+        """What is attached."""
+        from mobench_targets.android import found
+
+        return asyncio.run(found.attached(found.server(None)))
+
+    def diagnose(self, where: Path) -> list[Finding]:  # noqa: ARG002 - nothing of it lies in a folder
+        """What stands in the way on every attached phone."""
+        from mobench_targets.android import doctor
+
+        return asyncio.run(doctor.findings())
+
+
+target = AndroidTarget()
+
+__all__ = ["AndroidTarget", "DeviceError", "target"]

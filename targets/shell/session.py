@@ -19,7 +19,7 @@ from shlex import quote
 from typing import Any
 
 from mobench_targets.shell.ended import outcome, read_state
-from mobench_targets.shell.platform import Platform
+from mobench_targets.shell.platform import Platform, Sampling
 from mobench_targets.shell.store import QUOTA, Store
 from mobench_targets.shell.transport import Ran, Transport
 
@@ -168,10 +168,10 @@ class ShellSession:
             "limits.sh": self._limits_file(),
         }
         if RUNNER in files:
-            sampling = self._sampling_file()
-            if sampling:
-                parts["sample.json"] = sampling
-            parts["guard.json"] = self._guard_file(sample=bool(sampling))
+            sampling = self._kind.sampling()
+            if sampling is not None:
+                parts["sample.json"] = _sampling_file(sampling)
+            parts["guard.json"] = self._guard_file(sampling)
         lines = [f"rm -rf {quote(there)}", f"mkdir -p {quote(there)} || exit 73"]
         lines += [_here(f"{there}/{name}", text) for name, text in parts.items()]
         lines.append(f"MB_RUNNER={quote(files.get(RUNNER, '/none'))}; export MB_RUNNER")
@@ -200,29 +200,16 @@ class ShellSession:
         above = self._limits.abort_above or 0
         return f"timeout_s={seconds}\nheat_path={quote(path)} heat_scale={scale} heat_above={above}\n"
 
-    def _guard_file(self, *, sample: bool) -> str:
+    def _guard_file(self, sampling: Sampling | None) -> str:
         guard: dict[str, Any] = {"version": 1, "timeout_ns": self._limits.timeout_ns, "poll_ns": 1_000_000_000}
         guard |= {"out": "guard.out", "log": "stderr.log"}
-        if sample:
-            guard["sample"] = "sample.json"
+        if sampling is not None:
+            guard |= {"sample": "sample.json", "lead_ns": round(sampling.lead_s * 1e9)}
         heat = self._kind.heat()
         if heat is not None and self._limits.abort_above is not None:
             limit = {"reason": "too_hot", "path": heat.path, "after": heat.after, "scale": heat.scale}
             guard["limits"] = [limit | {"above": self._limits.abort_above}]
         return json.dumps(guard) + "\n"
-
-    def _sampling_file(self) -> str:
-        sampling = self._kind.sampling()
-        if sampling is None:
-            return ""
-        channels = [
-            {"name": c.name, "unit": c.unit, "path": c.path, "source": c.source, "tier": c.tier, "scale": c.scale}
-            | ({} if c.after is None else {"after": c.after})
-            for c in sampling.channels
-        ]
-        told: dict[str, Any] = {"version": 1, "out": "samples.jsonl", "hz": sampling.hz}
-        told |= {"slow_every": sampling.slow_every, "until": "stdin", "channels": channels}
-        return json.dumps(told | ({} if sampling.cpu is None else {"cpu": sampling.cpu})) + "\n"
 
     async def wait(self) -> Outcome:
         """Wait for the end without a word on the link, then fetch every raw file and clear the device's folder."""
@@ -292,6 +279,17 @@ class ShellSession:
         note = f"[{size - len(data)} bytes before this were not kept]\n".encode() if size > len(data) else b""
         (self._folder / "stderr.log").write_bytes(note + data)
         return data[-8192:].decode("utf-8", "replace")
+
+
+def _sampling_file(sampling: Sampling) -> str:
+    channels = [
+        {"name": c.name, "unit": c.unit, "path": c.path, "source": c.source, "tier": c.tier, "scale": c.scale}
+        | ({} if c.after is None else {"after": c.after})
+        for c in sampling.channels
+    ]
+    told: dict[str, Any] = {"version": 1, "out": "samples.jsonl", "hz": sampling.hz}
+    told |= {"slow_every": sampling.slow_every, "until": "stdin", "channels": channels}
+    return json.dumps(told | ({} if sampling.cpu is None else {"cpu": sampling.cpu})) + "\n"
 
 
 def _here(path: str, text: str) -> str:

@@ -1,0 +1,229 @@
+"""Conditions of a phone: requested, applied, verified, and put back.
+
+In: the conditions of a plan, a link, and `Changes`, which writes down how to undo a change before it is made. Out: one
+record each. Guarantee: nothing is changed without its undo on the phone; what the phone does not confirm is not called
+verified, and what it refuses has the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from shlex import quote
+from typing import Any
+
+from mobench_targets.shell.platform import Changes
+from mobench_targets.shell.transport import Transport
+
+from mobench_lang.ir import Quantity, Value
+from mobench_lang.plan.model import PlanSetting
+from mobench_lang.plugins import DeviceError
+
+SUSPENDED_S = 12.0
+"""How long a gauge may take to notice that charging stopped: some update every ten seconds."""
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a condition stands."""
+
+    applied: bool
+    verified: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a setter needs: the link, how to change, the API level, the gauge's folder."""
+
+    link: Transport
+    changes: Changes
+    api: int
+    supply: str | None
+
+    async def text(self, command: str) -> str:
+        """What a command says; its failure is an empty text."""
+        ran = await self.link.run(command)
+        return ran.text.strip() if ran.rc == 0 else ""
+
+    async def setting(self, space: str, key: str, value: str) -> bool:
+        """Put a setting of Android; whether it is there then."""
+        before = await self.text(f"settings get {space} {key}")
+        if before == value:
+            return True
+        undo = (
+            f"settings delete {space} {key}"
+            if before in ("", "null")
+            else f"settings put {space} {key} {quote(before)}"
+        )
+        await self.changes.change(f"settings put {space} {key} {quote(value)}", undo)
+        return await self.text(f"settings get {space} {key}") == value
+
+
+Setter = Callable[[Asking, str], Awaitable[Answer]]
+
+
+async def apply(asking: Asking, conditions: tuple[PlanSetting, ...]) -> list[dict[str, Any]]:
+    """Set and verify conditions, in the order in which they do not disturb each other."""
+    records = []
+    for condition in sorted(conditions, key=lambda c: (_ORDER.index(c.name) if c.name in _ORDER else 99, c.name)):
+        setter, wanted = _SETTERS.get(condition.name), plain(condition.value)
+        try:
+            answer = await setter(asking, wanted) if setter else Answer(False, False, "the android target sets no such")
+        except DeviceError as error:
+            if error.code == "lost":
+                raise
+            answer = Answer(False, False, str(error))
+        records.append(
+            {
+                "name": condition.name, "requested": wanted, "applied": answer.applied, "verified": answer.verified,
+                "reason": answer.reason,
+            }
+        )  # fmt: skip
+    return records
+
+
+def plain(value: Value) -> str:
+    """A condition as a word or a number: ratios as 0.2."""
+    if isinstance(value, Quantity):
+        value = value.value
+    return str(Decimal(value).normalize()) if isinstance(value, Decimal) else str(value)
+
+
+# ---------------------------------------------------------------- one by one
+
+
+async def _screen(asking: Asking, wanted: str) -> Answer:
+    goal = "Awake" if wanted == "on" else "Asleep"
+    keys = {"Awake": 224, "Asleep": 223}
+    before = await _wakefulness(asking)
+    if wanted == "on":
+        for space, key, value in (
+            ("global", "stay_on_while_plugged_in", "7"),
+            ("system", "screen_off_timeout", "86400000"),
+        ):
+            if not await asking.setting(space, key, value):
+                return Answer(False, False, f"the phone does not keep {key}")
+    else:  # a phone that dozes stops what runs on it
+        await asking.changes.change("dumpsys deviceidle disable >/dev/null", "dumpsys deviceidle enable >/dev/null")
+    if before != goal:
+        back = keys.get(before, 224)
+        await asking.changes.change(f"input keyevent {keys[goal]}", f"input keyevent {back}")
+    for _ in range(10):
+        now = await _wakefulness(asking)
+        if (now == "Awake") == (goal == "Awake"):
+            return Answer(True, True)
+        await asyncio.sleep(POLL_S)
+    return Answer(False, False, f"the screen is {now or 'unknown'}; unlock the phone, or switch off its lock")
+
+
+async def _wakefulness(asking: Asking) -> str:
+    text = await asking.text("dumpsys power")
+    found = [line.partition("=")[2].strip() for line in text.splitlines() if "mWakefulness=" in line]
+    return found[0] if found else ""
+
+
+async def _brightness(asking: Asking, wanted: str) -> Answer:
+    level = str(max(0, min(255, round(float(wanted) * 255))))
+    automatic = await asking.setting("system", "screen_brightness_mode", "0")
+    there = await asking.setting("system", "screen_brightness", level)
+    return Answer(True, True) if automatic and there else Answer(False, False, "the phone does not keep the brightness")
+
+
+async def _airplane(asking: Asking, wanted: str) -> Answer:
+    value = "1" if wanted == "on" else "0"
+    before = await asking.text("settings get global airplane_mode_on")
+    if before == value:
+        return Answer(True, True)
+    if asking.api < 30:
+        return Answer(
+            False, False, "before Android 11 the shell cannot switch airplane mode; switch it in the phone's settings"
+        )
+    words = {"1": "enable", "0": "disable"}
+    await asking.changes.change(
+        f"cmd connectivity airplane-mode {words[value]}",
+        f"cmd connectivity airplane-mode {words['1' if before == '1' else '0']}",
+    )
+    now = await asking.text("settings get global airplane_mode_on")
+    return Answer(True, True) if now == value else Answer(False, False, "the phone did not switch airplane mode")
+
+
+async def _charger(asking: Asking, wanted: str) -> Answer:
+    if asking.supply is None:
+        return Answer(False, False, "the phone shows no battery to this shell")
+    if wanted == "on":
+        status = await _status(asking)
+        good = status in ("Charging", "Full", "Not charging")
+        return Answer(good, good, "" if good else f"the battery is {status or 'unknown'}; connect a charger")
+    if await _status(asking) == "Discharging":
+        return Answer(True, True)
+    before = await asking.text("getprop power.battery_input.suspended")
+    await asking.changes.change(
+        "setprop power.battery_input.suspended true",
+        f"setprop power.battery_input.suspended {quote(before or 'false')}",
+    )
+    waited = 0.0
+    while waited < SUSPENDED_S:
+        if await _status(asking) == "Discharging":
+            return Answer(True, True)
+        await asyncio.sleep(POLL_S)
+        waited += POLL_S
+    return Answer(
+        False, False,
+        "the phone goes on charging though asked to stop; unplug it (a USB hub that switches power, or adb over Wi-Fi)",
+    )  # fmt: skip
+
+
+async def _status(asking: Asking) -> str:
+    return await asking.text(f"cat {quote(asking.supply or '')}/status")
+
+
+async def _battery_floor(asking: Asking, wanted: str) -> Answer:
+    level = await asking.text(f"cat {quote(asking.supply)}/capacity") if asking.supply else ""
+    if not level.isdigit():
+        return Answer(False, False, "the phone does not tell its battery's level")
+    least = float(wanted) * 100
+    good = int(level) >= least
+    return Answer(
+        good, good, "" if good else f"the battery is at {level} %, {least:g} % are asked for; charge it first"
+    )
+
+
+async def _fixed_performance(asking: Asking, wanted: str) -> Answer:
+    if asking.api < 30:
+        return Answer(False, False, "the fixed-performance mode came with Android 11")
+    state = {"on": "true", "off": "false"}[wanted]
+    await asking.changes.change(
+        f"cmd power set-fixed-performance-mode-enabled {state}", "cmd power set-fixed-performance-mode-enabled false"
+    )
+    return Answer(True, False, "the phone took it, and has no way to tell whether it holds")
+
+
+async def _low_power(asking: Asking, wanted: str) -> Answer:
+    value = "1" if wanted == "on" else "0"
+    before = await asking.text("settings get global low_power")
+    if before == value or (value == "0" and before in ("null", "")):
+        return Answer(True, True)
+    undo = "1" if before == "1" else "0"
+    if asking.api >= 26:
+        await asking.changes.change(f"cmd power set-mode {value}", f"cmd power set-mode {undo}")
+    else:
+        await asking.setting("global", "low_power", value)
+    now = await asking.text("settings get global low_power")
+    return Answer(True, True) if now == value else Answer(False, False, "the phone did not switch its battery saver")
+
+
+_SETTERS: dict[str, Setter] = {
+    "airplane": _airplane,
+    "charger": _charger,
+    "low_power": _low_power,
+    "fixed_performance": _fixed_performance,
+    "screen": _screen,
+    "brightness": _brightness,
+    "battery_floor": _battery_floor,
+}
+_ORDER = list(_SETTERS)
+"""Charging stops before the battery saver is asked for, which a charging phone refuses."""

@@ -1,0 +1,85 @@
+"""What on attached phones stands in the way of numbers that can be trusted, and how to mend it.
+
+In: the user's adb server. Out: findings. Guarantee: nothing is changed on a phone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mobench_targets.android import found
+from mobench_targets.android.kind import PhoneKind
+from mobench_targets.android.link import losses, unusable
+from mobench_targets.android.transport import connect
+
+from mobench_lang.plugins import DeviceError, Finding
+
+LEAST_FREE_KIB = 4 << 20
+WARM = 40_000
+
+
+async def findings() -> list[Finding]:
+    """The findings of all phones."""
+    try:
+        server = found.server(None)
+        with losses("the adb server"):
+            states = server.states()
+    except DeviceError as error:
+        return [Finding("adb", "warn", "no phone can be looked for", str(error))]
+    if not states:
+        return [Finding("adb", "ok", "no phone is attached")]
+    told: list[Finding] = []
+    for serial, state in sorted(states.items()):
+        if state != "device":
+            told.append(Finding(serial, "bad", state, str(unusable(serial, state))))
+            continue
+        try:
+            link = await connect(server, serial)
+            try:
+                told += await phone(serial, link)
+            finally:
+                await link.close()
+        except DeviceError as error:
+            told.append(Finding(serial, "bad", error.code, str(error)))
+    return told
+
+
+async def phone(serial: str, link: Any) -> list[Finding]:
+    """The findings of one phone."""
+    kind = PhoneKind()
+    facts = await kind.facts(link)
+    state = await kind.state(link)
+    low = (await link.run("settings get global low_power")).text.strip()
+    name = f"{facts['manufacturer']} {facts['model']}"
+    told = [Finding(serial, "ok", f"{name}, {facts['os']}, {facts['platform']}")]
+    status = state["battery_status"]
+    if status in ("Charging", "Full", "Not charging"):
+        told.append(
+            Finding("charger", "warn", f"the battery is {status}", "`conditions { charger = off }` suspends charging")
+        )
+    if (level := state["battery_level"]) is not None and level < 30:
+        told.append(Finding("battery", "warn", f"{level} %", "charge it: below 20 % phones slow down"))
+    if low == "1":
+        told.append(Finding("low power", "bad", "the battery saver is on", "`conditions { low_power = off }`"))
+    if (heat := state["temperature"]) is None:
+        told.append(Finding("temperature", "warn", "no thermal zone can be read", "`thermal` cannot wait"))
+    elif heat > WARM:
+        told.append(
+            Finding("temperature", "warn", f"{heat / 1000:.1f} °C", "let it cool, or `thermal { start_below }`")
+        )
+    if state["thermal_status"]:
+        told.append(Finding("throttling", "bad", f"thermal status {state['thermal_status']}", "let it cool"))
+    free = facts["free_kib"]
+    if free is not None and free < LEAST_FREE_KIB:
+        told.append(Finding("storage", "warn", f"{free >> 10} MiB free", "models need room in /data/local/tmp"))
+    if facts["energy_counters"]:
+        told.append(Finding("energy", "ok", f"power rails: {', '.join(facts['energy_counters'])}"))
+    elif facts.get("gauge"):
+        told.append(Finding("energy", "warn", f"battery gauge; {facts['gauge']}", "long windows only"))
+    else:
+        told.append(Finding("energy", "warn", "neither rails nor a gauge can be read", "an external meter"))
+    if facts["denied"]:
+        told.append(Finding("denied", "warn", ", ".join(facts["denied"]), "this shell may not read them"))
+    if "shell_v2" not in await link.features():
+        told.append(Finding("adb", "warn", "an old daemon without shell v2", "it works, more slowly"))
+    return told

@@ -1,0 +1,74 @@
+"""Which phones there are.
+
+In: an adb server. Out: serials, states and, of those that can be used, facts. Where adbutils is not installed or no
+server runs there are none, which is said where somebody asks for one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mobench_targets.android.kind import PhoneKind
+from mobench_targets.android.link import Server, losses, unusable
+from mobench_targets.android.transport import connect
+
+from mobench_lang.ir import Value
+from mobench_lang.plugins import DeviceError
+
+
+def server(port: Value) -> Server:
+    """The adb server of the user, or the one on a port. Raises DeviceError where adbutils is not installed."""
+    try:
+        import adbutils
+    except ImportError as error:
+        raise DeviceError(
+            "no_adbutils", "the Android target needs adbutils: pip install 'mobench[android]' (it brings adb)"
+        ) from error
+    del adbutils
+    return Server(port if isinstance(port, int) else None)
+
+
+def only_one(found: Server, name: str) -> str:
+    """The serial of the one phone that is attached. Raises DeviceError."""
+    with losses("the adb server"):
+        states = found.states()
+    usable = sorted(serial for serial, state in states.items() if state == "device")
+    if len(usable) == 1:
+        return usable[0]
+    if usable:
+        raise DeviceError(
+            "several", f"{name} has no serial, and several phones are attached; choose one: "
+            + " or ".join(f"--device {name}={serial}" for serial in usable)
+        )  # fmt: skip
+    if states:
+        serial, state = sorted(states.items())[0]
+        raise unusable(serial, state)
+    raise DeviceError("not_found", "no phone is attached; switch USB debugging on, plug it in, and see `adb devices`")
+
+
+async def attached(found: Server) -> list[dict[str, Any]]:
+    """Every phone, with its facts where it can be used."""
+    try:
+        with losses("the adb server"):
+            states = found.states()
+    except DeviceError:
+        return []
+    return [await _one(found, serial, state) for serial, state in sorted(states.items())]
+
+
+async def _one(found: Server, serial: str, state: str) -> dict[str, Any]:
+    about: dict[str, Any] = {"name": serial, "target": "android", "identity": serial, "state": state}
+    if state != "device":
+        return about | {"help": str(unusable(serial, state))}
+    try:
+        link = await connect(found, serial)
+        try:
+            kind = PhoneKind()
+            facts = await kind.facts(link)
+            sampled = kind.sampling()
+        finally:
+            await link.close()
+    except DeviceError as error:
+        return about | {"state": error.code, "help": str(error)}
+    channels = [] if sampled is None else [channel.name for channel in sampled.channels]
+    return about | {"identity": facts["identity"], "state": "ready", "facts": facts, "measures": channels}
