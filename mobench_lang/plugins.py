@@ -216,7 +216,8 @@ class Simulator(Protocol):
         """The devices that can be simulated: `[{name, target, summary, …}]`."""
 
     async def simulate(self, profile: str, scratch: Path) -> Simulated:
-        """Start a virtual device, or the one that an earlier process left in `scratch`: same identity, same files.
+        """Start a virtual device, or the one that an earlier process left in `scratch`: same identity, same files. What
+        follows a colon in `profile` are options of the target's own (`pixel:level=14`).
         DeviceError says what the host lacks for it."""
 
 

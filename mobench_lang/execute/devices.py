@@ -138,7 +138,7 @@ async def _simulate(fleet: Fleet, entity: Entity, profile: str, scratch: Path) -
             f"devices of the target {entity.pack} cannot be simulated; `mobench devices --profiles` lists all that can"
         )
     names = [str(known["name"]) for known in target.profiles()]
-    if profile not in names:
+    if profile.partition(":")[0] not in names:  # options may follow: `pixel:level=14`
         raise UsageError(f"the target {entity.pack} has no profile {profile!r}; it has {', '.join(names)}")
     try:
         simulated = await target.simulate(profile, scratch)
