@@ -90,7 +90,7 @@ def counted(
     total = _total(source, samples, spans)
     if isinstance(total, str):
         return MetricValue(info.name, None, info.unit, source.method, reason=total)
-    idle = _idle(source, launched)
+    idle = _idle(source, samples, launched)
     if idle is None:
         return MetricValue(
             info.name, total.value, info.unit, f"{source.method}; idle baseline not subtracted", total.uncertainty
@@ -146,7 +146,7 @@ def mean_power(info: MetricInfo, samples: Samples, bounds: Span) -> MetricValue:
 def idle_power(info: MetricInfo, samples: Samples, bounds: Span, launched: int | None) -> MetricValue:
     """Mean power before the launch, which energies are reduced by."""
     source = _source(samples, [bounds])
-    idle = _idle(source, launched) if source else None
+    idle = _idle(source, samples, launched) if source else None
     if source is None or idle is None:
         return MetricValue(info.name, None, info.unit, reason="not_delivered")
     method = f"{source.method}, {idle.ns * 1e-9:.3g} s before the launch"
@@ -249,7 +249,7 @@ def _charging(samples: Samples, spans: Sequence[Span]) -> bool:
     return sum(moved) > 0
 
 
-def _idle(source: Source, launched: int | None) -> Idle | None:
+def _idle(source: Source, samples: Samples, launched: int | None) -> Idle | None:
     """What the source showed before the launch, if it was read for long enough."""
     if launched is None:
         return None
@@ -259,6 +259,8 @@ def _idle(source: Source, launched: int | None) -> Idle | None:
         if found.t.size < IDLE_LEAST_READINGS or (length := int(found.t[-1] - found.t[0])) < IDLE_LEAST_NS:
             return None
         span = (int(found.t[0]), int(found.t[-1]))
+        if source.battery and _charging(samples, [span]):
+            return None
         whole = integral(found, [span])
         if isinstance(whole, str):
             return None

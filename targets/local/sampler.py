@@ -110,12 +110,13 @@ def main(out: str, hz: str, every: str, *channels: str) -> None:
     lines: list[str] = []
     begin = due = time.monotonic_ns()
     spent_before = time.process_time_ns()
+    over = False
     while True:
         now = time.monotonic_ns()
         row = f'{{"e":"s","t":{now},"v":[{resident(statm)},{spent(stat)},{cores(system)}'
         for fd, scale in files:
             row += "," + number(fd, scale)
-        if rows % n == 0:
+        if rows % n == 0 or over:
             for fd, scale in slow_files:
                 row += "," + number(fd, scale)
         else:
@@ -125,10 +126,12 @@ def main(out: str, hz: str, every: str, *channels: str) -> None:
         if len(lines) >= ROWS_PER_WRITE:
             write(output, lines)
             lines.clear()
+        if over:
+            break
         # A late row does not make the next one early: rates are bounded, and every row has its own stamp.
         due = max(due + period, now)
-        if poller.poll(max(0, (due - time.monotonic_ns() + 999_999) // 1_000_000)):
-            break
+        # The last row has every channel: so the last window has readings on both sides.
+        over = bool(poller.poll(max(0, (due - time.monotonic_ns() + 999_999) // 1_000_000)))
     end = time.monotonic_ns()
     cost = {
         "e": "cost",

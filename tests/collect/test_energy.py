@@ -89,6 +89,7 @@ def test_a_battery_that_is_charged_gives_no_energy() -> None:
     found = measured(sampled(10, current=("mA", lambda t: -500 - int(10 * t) % 2), voltage=("mV", lambda t: 4000)))
     assert [(found[n].value, found[n].reason) for n in ("energy", "energy_decode", "power")] == [(None, "charging")] * 3
     assert (found["energy_per_token"].value, found["energy_per_token"].reason) == (None, "charging")
+    assert found["idle_power"].value is None
 
 
 def test_the_charge_counter_serves_long_runs_only() -> None:
