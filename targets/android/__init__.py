@@ -9,12 +9,11 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mobench_lang.ir import Entity
 from mobench_lang.plugins import DeviceError, Finding
 
 if TYPE_CHECKING:
     from mobench_targets.shell.session import ShellSession
-
-    from mobench_lang.ir import Entity
 
 
 class AndroidTarget:
@@ -29,10 +28,11 @@ class AndroidTarget:
         from mobench_targets.android.transport import connect
         from mobench_targets.shell.session import ShellSession
 
+        meter = _meter(device)
         server = found.server(device.get("adb_port"))
         serial = device.get("serial")
         chosen = str(serial) if serial is not None else await asyncio.to_thread(found.only_one, server, device.name)
-        return ShellSession(await connect(server, chosen), PhoneKind(), scripts)
+        return ShellSession(await connect(server, chosen), PhoneKind(meter), scripts)
 
     def discover(self) -> list[dict[str, Any]]:
         """What is attached."""
@@ -47,6 +47,18 @@ class AndroidTarget:
         return asyncio.run(doctor.findings())
 
 
-target = AndroidTarget()
+def _meter(device: Entity) -> str | None:
+    """The kind of meter that a spec asks for; DeviceError for one that this version cannot read."""
+    meter = device.get("meter")
+    if not isinstance(meter, Entity):
+        return None
+    kind = str(meter.get("kind"))
+    if kind not in ("gauge", "rails"):
+        raise DeviceError(
+            "no_meter",
+            f"the meter {meter.name} ({kind}) cannot be read by this version; leave `meter` out of {device.name}",
+        )
+    return kind
 
-__all__ = ["AndroidTarget", "DeviceError", "target"]
+
+target = AndroidTarget()

@@ -35,7 +35,9 @@ class PhoneKind:
 
     root = ROOT
 
-    def __init__(self) -> None:
+    def __init__(self, meter: str | None = None) -> None:
+        """`meter` is the kind of energy source that a spec asks for: `gauge`, `rails` or None for the best there is."""
+        self._only = meter
         self._phone: facts.Phone | None = None
         self._meaning: gauge.Meaning | None = None
 
@@ -53,6 +55,10 @@ class PhoneKind:
             self._phone = facts.parse(ran.stdout.decode("utf-8", "replace"))
         except ValueError as error:
             raise DeviceError("unsupported", str(error)) from error
+        if self._only == "rails" and not self._phone.rails:
+            raise DeviceError("no_meter", "the phone has no power rails that this shell may read; use another meter")
+        if self._only == "gauge" and "current_now" not in self._phone.gauge:
+            raise DeviceError("no_meter", "the phone shows no current of its battery to this shell; use another meter")
         await self._read_gauge(link, load=False)
         return self._phone.facts
 
@@ -106,7 +112,7 @@ class PhoneKind:
                 f"energy.{rail.name}", "µJ", rail.path, f"ODPM {rail.name}", "fast" if number < FAST else "slow",
                 after=rail.after,
             )
-            for number, rail in enumerate(phone.rails)
+            for number, rail in enumerate(() if self._only == "gauge" else phone.rails)
         ]  # fmt: skip
         found += self._battery_channels(phone)
         found += _heat_channels(phone)
@@ -120,7 +126,7 @@ class PhoneKind:
         if phone.supply is None:
             return []
         found = []
-        tier: Literal["fast", "slow"] = "slow" if phone.rails else "fast"
+        tier: Literal["fast", "slow"] = "slow" if phone.rails and self._only != "gauge" else "fast"
         if self._meaning is not None and "current_now" in phone.gauge:
             about = f"battery gauge ({self._meaning.rests_on}{'' if self._meaning.sure else '; not sure'})"
             found.append(Channel("current", self._meaning.unit, f"{phone.supply}/current_now", about, tier))
