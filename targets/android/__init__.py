@@ -13,6 +13,7 @@ from mobench_lang.ir import Entity
 from mobench_lang.plugins import DeviceError, Finding
 
 if TYPE_CHECKING:
+    from mobench_targets.android.virtual.client import VirtualPhone
     from mobench_targets.shell.session import ShellSession
 
 
@@ -39,6 +40,18 @@ class AndroidTarget:
         from mobench_targets.android import found
 
         return asyncio.run(found.attached(found.server(None)))
+
+    def profiles(self) -> list[dict[str, Any]]:
+        """The virtual phones."""
+        from mobench_targets.android.virtual import client
+
+        return client.profiles()
+
+    async def simulate(self, profile: str, scratch: Path) -> VirtualPhone:
+        """Switch a virtual phone on, or take over the one that is. Raises DeviceError with what this host lacks."""
+        from mobench_targets.android.virtual import client
+
+        return await client.simulate(profile, scratch)
 
     def diagnose(self, where: Path) -> list[Finding]:  # noqa: ARG002 - nothing of it lies in a folder
         """What stands in the way on every attached phone."""

@@ -10,6 +10,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from mobench_targets.android import conditions, facts, gauge
+from mobench_targets.android.facts import Phone
 from mobench_targets.shell.platform import Changes, Channel, Sampling, Sensor
 from mobench_targets.shell.transport import Transport
 
@@ -38,11 +39,11 @@ class PhoneKind:
     def __init__(self, meter: str | None = None) -> None:
         """`meter` is the kind of energy source that a spec asks for: `gauge`, `rails` or None for the best there is."""
         self._only = meter
-        self._phone: facts.Phone | None = None
+        self._phone: Phone | None = None
         self._meaning: gauge.Meaning | None = None
 
     @property
-    def phone(self) -> facts.Phone:
+    def phone(self) -> Phone:
         """What was found; `facts` comes first."""
         if self._phone is None:
             raise DeviceError("not_opened", "the phone was not looked at yet")
@@ -122,7 +123,7 @@ class PhoneKind:
         ]
         return Sampling(tuple(found), lead_s=3.0 if phone.rails or phone.supply else 0.0)
 
-    def _battery_channels(self, phone: facts.Phone) -> list[Channel]:
+    def _battery_channels(self, phone: Phone) -> list[Channel]:
         if phone.supply is None:
             return []
         found = []
@@ -161,7 +162,7 @@ class PhoneKind:
         return [int(x) for x in ran.text.split() if x.lstrip("-").isdigit()]
 
 
-def _heat_channels(phone: facts.Phone) -> list[Channel]:
+def _heat_channels(phone: Phone) -> list[Channel]:
     found, default = [], phone.soc_zone
     for zone in phone.zones:
         if zone.scale is None:

@@ -11,6 +11,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,7 +60,7 @@ class Sync:
         fields = STAT_V2.unpack(self._exactly(STAT_V2.size))
         return None if fields[0] else int(fields[7])
 
-    def send(self, file: BinaryIO, path: bytes, mode: int, progress: Callable[[int], None] | None) -> int:
+    def send(self, file: FileIO, path: bytes, mode: int, progress: Callable[[int], None] | None) -> int:
         """Send a file's content; the bytes that went over. Raises DeviceError with the device's reason."""
         self._request(b"SEND", b"%s,%d" % (path, 0o100000 | mode))
         buffer = bytearray(BURST * (HEADER.size + FRAME))
@@ -85,7 +86,7 @@ class Sync:
         self._verdict("push_failed")
         return sent
 
-    def _fill(self, file: BinaryIO, view: memoryview) -> int:
+    def _fill(self, file: FileIO, view: memoryview) -> int:
         """Fill the frames of a burst from a file; its bytes. The last frame that got any says how many."""
         filled = 0
         for index in range(BURST):
@@ -93,7 +94,7 @@ class Sync:
             got = 0
             while got < FRAME and (
                 more := file.readinto(view[start + HEADER.size + got : start + HEADER.size + FRAME])
-            ):  # type: ignore[attr-defined]  # opened unbuffered
+            ):
                 got += more
             if got < FRAME:
                 if got:
