@@ -117,7 +117,7 @@ static void kept_digest(const char *path, int fd, const struct stat *about, char
     const bool fits = snprintf(place, sizeof place, "%s.sha256", path) < (int)sizeof place;
     const int known = fits ? open(place, O_RDONLY | O_CLOEXEC) : -1;
     if (known >= 0) {
-        const bool good = file_text(known, text, sizeof text) > 64 && strcmp(text + 64, mark) == 0;
+        const bool good = file_text(known, text, sizeof text) > 64 && strspn(text, "0123456789abcdef") == 64 && strcmp(text + 64, mark) == 0;
         close(known);
         if (good) {
             snprintf(hex, 65, "%.64s", text);
@@ -335,11 +335,17 @@ bool keep_tokens(const Engine *engine, int count) {
 
 /* Append the tokens of a text; `first`: it begins the context, so the model's own opening token is added. */
 void tokenize(const Engine *engine, const char *text, bool first, Tokens *tokens) {
-    char opening[256];
-    const int length = (int)strlen(text);
+    char opening[256], *plain = NULL;
+    int length = (int)strlen(text);
     if (first && engine->add_bos) { /* unless the chat template wrote it already */
         const int piece = llama_token_to_piece(engine->vocab, engine->bos, opening, sizeof opening, 0, true);
         if (piece > 0 && strncmp(text, opening, (size_t)piece) == 0) first = false;
+    }
+    if (strstr(text, "\xC0\x80") != NULL) { /* a NUL of a reply, as text_of writes it */
+        char *to = plain = need(malloc((size_t)length));
+        for (const char *at = text; *at != '\0'; at++) *to++ = (char)(strncmp(at, "\xC0\x80", 2) == 0 ? at++, '\0' : *at);
+        length = (int)(to - plain);
+        text = plain;
     }
     for (int room = length + 16;;) {
         if (tokens->room < tokens->count + room) {
@@ -349,6 +355,7 @@ void tokenize(const Engine *engine, const char *text, bool first, Tokens *tokens
         const int count = llama_tokenize(engine->vocab, text, length, tokens->ids + tokens->count, room, first, true);
         if (count >= 0) {
             tokens->count += count;
+            free(plain);
             return;
         }
         room = -count;

@@ -49,6 +49,7 @@ void emit(void) {
 static void end(const char *status) {
     json_put(event("end", 0), ",\"t\":%" PRId64 ",\"status\":\"%s\"", now_ns(), status);
     emit();
+    fsync(file);
     fflush(stderr);
 }
 

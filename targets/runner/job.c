@@ -15,13 +15,23 @@ static _Noreturn void bad(const char *where, const char *key, const char *what) 
     fail("bad_job", "%s%s%s: %s", where, *where ? "." : "", key, what);
 }
 
+/* Whether a text is UTF-8: the library's tokenisers expect it. */
+static const char *checked(const char *text, const char *where, const char *key) {
+    for (const unsigned char *s = (const unsigned char *)text; *s != '\0';) {
+        const int count = json_sequence(s);
+        if (count == 0) bad(where, key, "is no UTF-8");
+        s += count;
+    }
+    return text;
+}
+
 static void store(const Field *field, const Json *value, const char *where) {
     const char type = (char)(field->type | 32);
     const JsonType is = value->type;
     if (type == 'i' && is == JSON_INT) *(int64_t *)field->to = value->integer;
     else if (type == 'd' && (is == JSON_INT || is == JSON_REAL)) *(double *)field->to = value->real;
     else if (type == 'b' && is == JSON_BOOL) *(bool *)field->to = value->integer != 0;
-    else if (type == 's' && is == JSON_STRING) *(const char **)field->to = value->string;
+    else if (type == 's' && is == JSON_STRING) *(const char **)field->to = checked(value->string, where, field->key);
     else if ((type == 'o' && is == JSON_OBJECT) || (type == 'a' && is == JSON_ARRAY) || field->type == '*')
         *(const Json **)field->to = value;
     else
@@ -62,7 +72,7 @@ static void one_of(const char *where, const char *key, const char *value, const 
 
 static const char *text_of(const Json *item, const char *where) {
     if (item->type != JSON_STRING) bad(where, "", "must hold strings");
-    return item->string;
+    return checked(item->string, where, "");
 }
 
 static void read_affinity(const Json *affinity, Job *job) {
@@ -78,7 +88,7 @@ static void read_affinity(const Json *affinity, Job *job) {
     job->n_cpus = 0;
     for (const Json *cpu = affinity->first; cpu != NULL; cpu = cpu->next) {
         if (cpu->type != JSON_INT) bad("", "affinity", "must be a list of cpu numbers");
-        within("", "affinity", cpu->integer, 0, MAX_CPUS - 1);
+        if (cpu->integer < 0 || cpu->integer >= MAX_CPUS) fail("affinity_failed", "there is no cpu %" PRId64, cpu->integer);
         job->cpus[job->n_cpus++] = (int)cpu->integer;
     }
 }

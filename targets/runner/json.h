@@ -297,7 +297,8 @@ static inline void json_put_string(JsonOut *out, const char *string) {
     json_put(out, "\"");
     for (const unsigned char *s = (const unsigned char *)string; *s != '\0';) {
         const int count = json_sequence(s);
-        if (count == 0) json_put(out, "\\ufffd");
+        if (s[0] == 0xC0 && s[1] == 0x80) json_put(out, "\\u0000"), s++; /* a NUL inside a string, written so */
+        else if (count == 0) json_put(out, "\\ufffd");
         else if (*s == '"' || *s == '\\') json_put(out, "\\%c", *s);
         else if (*s < 0x20) json_put(out, "\\u%04x", *s);
         else json_put(out, "%.*s", count, (const char *)s);

@@ -7,8 +7,6 @@
  */
 #include "runner.h"
 
-#include <ctype.h>
-
 static uint64_t random_state;
 
 static uint64_t next_random(void) {
@@ -66,9 +64,8 @@ static char *whole_text(const Talk *talk, int turn, char *const *replies) {
     for (int i = 0; i <= turn; i++) {
         to = stpcpy(to, talk->pieces[turn][i]);
         const char *reply = replies != NULL && i < turn ? replies[i] : "";
-        size_t size = strlen(reply);
-        while (talk->strip && size > 0 && isspace((unsigned char)reply[size - 1])) size--;
-        while (talk->strip && size > 0 && isspace((unsigned char)*reply)) reply++, size--;
+        if (talk->strip) reply = unindented(reply);
+        const size_t size = talk->strip ? stripped(reply, strlen(reply)) : strlen(reply);
         memcpy(to, reply, size);
         *(to += size) = '\0';
     }
@@ -138,7 +135,7 @@ static void loop_drawn(llama_token first) {
     for (int i = begin; i < count; i++) {
         cell = run.feed[i];
         const int status = llama_decode(context, one);
-        if (status != 0) decode_failed(run.engine, status);
+        if (status != 0 || cancelled) decode_failed(run.engine, status);
         llama_synchronize(context);
         stamps[i] = now_ns();
     }
@@ -163,7 +160,7 @@ static void loop_sampled(void) {
     mark_edge(&run.prefill_mark);
     while (made < count && !run.ends[token]) {
         const int status = llama_decode(context, one);
-        if (status != 0) decode_failed(run.engine, status);
+        if (status != 0 || cancelled) decode_failed(run.engine, status);
         token = run.tokens[made] = llama_sampler_sample(run.chain, context, -1);
         run.stamps[made++] = now_ns();
     }
@@ -194,6 +191,12 @@ static char *text_of(const llama_token *ids, int made, int64_t *characters) {
     for (size_t i = 0; i < length; ++*characters) {
         const unsigned char *s = (const unsigned char *)raw + i;
         const int good = json_sequence(s);
+        if (*s == '\0') { /* written as two bytes, which json_put_string knows, for texts end at a NUL */
+            memcpy(to, "\xC0\x80", 2);
+            to += 2;
+            i++;
+            continue;
+        }
         if (good > 0) {
             memcpy(to, s, (size_t)good);
             to += good;

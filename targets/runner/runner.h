@@ -103,6 +103,8 @@ int64_t tokens_needed(const Job *job, const Engine *engine);
 void measure(const Job *job, const Engine *engine);
 int64_t score_tokens(const Job *job, const Engine *engine);
 void score(const Job *job, const Engine *engine);
+size_t stripped(const char *text, size_t length); /* its length without the white space at its end */
+const char *unindented(const char *text);         /* where it begins behind the white space at its start */
 void phase_event(int64_t pass, int request, const char *name, int64_t start, int64_t end);
 
 static inline int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }

@@ -1,7 +1,31 @@
 /* Log-likelihood of continuations: natural logarithms in double, summed over the continuation's tokens. */
 #include "runner.h"
 
-#include <ctype.h>
+/* Whether a character is white space as Unicode (and Python) has it. */
+static bool white(const char *character, size_t size) {
+    const unsigned char *s = (const unsigned char *)character;
+    const unsigned code = size == 1 ? s[0] : size == 2 ? (s[0] & 31u) << 6 | (s[1] & 63u)
+                          : size == 3 ? (s[0] & 15u) << 12 | (s[1] & 63u) << 6 | (s[2] & 63u) : 0;
+    return (code >= 9 && code <= 13) || (code >= 0x1C && code <= 0x20) || code == 0x85 || code == 0xA0 || code == 0x1680 ||
+           (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
+           code == 0x3000;
+}
+
+size_t stripped(const char *text, size_t length) {
+    while (length > 0) {
+        size_t start = length - 1;
+        while (start > 0 && (text[start] & 0xC0) == 0x80) start--;
+        if (!white(text + start, length - start)) break;
+        length = start;
+    }
+    return length;
+}
+
+const char *unindented(const char *text) {
+    for (int size; *text != '\0' && (size = json_sequence((const unsigned char *)text)) > 0; text += size)
+        if (!white(text, (size_t)size)) break;
+    return text;
+}
 
 /* Tokens of prompt and continuation together, of which `*prompt` are the prompt's. Blanks at the prompt's end belong to
  * the continuation, so a text has the tokens that it would have in running text. */
@@ -10,7 +34,7 @@ static void split(const ScoreText *text, const Engine *engine, Tokens *all, int 
     char *whole = need(malloc(length + 1));
     memcpy(whole, text->prompt, head);
     memcpy(whole + head, text->continuation, length - head + 1);
-    while (head > 0 && isspace((unsigned char)whole[head - 1])) head--;
+    head = stripped(whole, head);
     const char kept = whole[head];
     whole[head] = '\0';
     all->count = 0;
@@ -78,6 +102,7 @@ void score(const Job *job, const Engine *engine) {
             for (int j = first > at ? first - at : 0; j < batch.n_tokens; j++)
                 total += likelihood(llama_get_logits_ith(engine->context, j), engine->vocabulary, all.ids[at + j + 1], &greedy);
         }
+        if (!isfinite(total)) fail("decode_failed", "the score '%s' is no finite number", job->scores[i].id);
         phase_event(-1, i, "score", start, now_ns());
         JsonOut *out = event("score", 6 * strlen(job->scores[i].id));
         json_put(out, ",\"id\":");
