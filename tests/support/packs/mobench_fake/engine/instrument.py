@@ -10,7 +10,8 @@ from pathlib import Path
 job = json.loads(Path(sys.argv[1]).read_text())
 events = Path(sys.argv[2]).open("w")  # noqa: SIM115 - open to the end, however it comes
 behave = job["engine"]["extra"].get("behave", "ok").split("+")
-attempt = int(job["job_id"].rsplit("a", 1)[1])
+last = job["job_id"].rsplit("a", 1)[-1]
+attempt = int(last) if last.isdigit() else 0  # a job of a build folder has none
 if "once" in behave and attempt > 0:
     behave = ["ok"]
 
@@ -127,6 +128,13 @@ for number in range(passes):
     if "burn" in behave:
         while now() - t < 300_000_000:
             pass
+    if "phases" in behave:
+        time.sleep(0.4)
+        middle = now()
+        time.sleep(0.8)
+        for name, start, end in (("prefill", t, middle), ("decode", middle, now())):
+            say(e="phase", **{"pass": number}, request=0, name=name, start=start, end=end)
+        time.sleep(0.1)  # a reading behind the window
     tokens = {"prompt_tokens": 1, "cached_tokens": 0, "output_tokens": 1, "tokens": [job["seed"]], "stamps": [t + 1]}
     texts = {"conversation": None, "turn": 0, "prompt_chars": None, "output_chars": None, "text": None}
     times = {"accepted": t, "prefill_start": t, "prefill_end": t + 1}
