@@ -83,8 +83,9 @@ def test_the_same_bytes_in_another_folder_and_under_another_hash_seed(tmp_path: 
         paths = sorted(path for path in (folder / "build").rglob("*") if path.is_file())
         made.append({str(path.relative_to(folder / "build")): path.read_bytes() for path in paths})
     assert made[0] == made[1] == made[2]
-    scripts = ("run.sh", "restore.sh", "board.sh", "README.md", "jobs.jsonl", "order.tsv")
-    names = {"plan.json", "cells.jsonl", "origins.json", "places.json", *(f"b/{name}" for name in scripts)}
+    phone = ("run.sh", "restore.sh", "README.md", "jobs.jsonl", "order.tsv")
+    names = {"plan.json", "cells.jsonl", "origins.json", "places.json"}
+    names |= {*(f"a/{name}" for name in phone), *(f"b/{name}" for name in (*phone, "board.sh"))}
     assert set(made[0]) == names
     assert b"serial" not in made[0]["plan.json"] and str(tmp_path).encode() not in b"".join(made[0].values())
 
