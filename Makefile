@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 
 BIN := .venv/bin
 DEMO := demo
-BENCHES := parity host_cost sampler startup language store
+BENCHES := parity runner host_cost sampler startup language store
 # Ours to lint; embedded data and golden texts are not code.
 CODE := mobench_lang targets specs tests benchmarks .ci
 PATHS = $(wildcard $(CODE))
