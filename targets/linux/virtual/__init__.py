@@ -55,10 +55,17 @@ class VirtualBoard:
 
     @classmethod
     async def begin(cls, profile: str, scratch: Path) -> VirtualBoard:
-        """Start the board of a profile in `scratch/virtual`. Raises DeviceError with what the host lacks."""
-        board = cls(profile, (scratch / "virtual" / profile).resolve())
+        """Start the board of a profile in `scratch/virtual`. Behind a colon stand faults that it has from the
+        beginning: `orin-nano:no_sudo,hot=97000,clock_off=86400`. Raises DeviceError with what the host lacks."""
+        name, _, faults = profile.partition(":")
+        told = dict(_fault(word) for word in faults.split(",") if word)
+        board = cls(name, (scratch / "virtual" / name).resolve())
         try:
             await asyncio.to_thread(board._furnish)
+            board.refuse_sudo(refuse="no_sudo" in told)
+            board.clock_off(told.get("clock_off", 0))
+            if "hot" in told:
+                board.hot(told["hot"])
             await board.power_on()
         except OSError as error:
             await board.end()
@@ -343,3 +350,15 @@ SetEnv {settings}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{value}{line}")
         return str(path)
+
+
+def _fault(word: str) -> tuple[str, int]:
+    """A fault of a profile's options. Raises DeviceError."""
+    name, equals, number = word.partition("=")
+    wants = {"no_sudo": False, "hot": True, "clock_off": True}
+    if name not in wants or wants[name] != bool(equals) or (equals and not number.lstrip("-").isdigit()):
+        raise DeviceError(
+            "bad_profile",
+            f"{word!r} is no fault of a virtual board: no_sudo, hot=M°C, clock_off=SECONDS, with commas between",
+        )
+    return name, int(number or "1")

@@ -152,6 +152,31 @@ def test_sudo_that_wants_a_password_is_said_with_what_to_do(tmp_path: Path) -> N
     story(tmp_path, "orin-nano", told)
 
 
+def test_faults_can_be_asked_for_with_the_profile(tmp_path: Path) -> None:
+    async def told(board: VirtualBoard) -> None:
+        ssh = await link(board)
+        assert (await ssh.run("sudo -n true")).rc == 1
+        assert (await ssh.run(f"cat {board.sys}/class/thermal/thermal_zone0/temp")).text == "97000"
+        ahead = int((await ssh.run("date +%s")).text) - int((await ssh.run("/usr/bin/date +%s")).text)
+        assert 86_395 <= ahead <= 86_400
+        await ssh.close()
+
+    story(tmp_path, "orin-nano:no_sudo,hot=97000,clock_off=86400", told)
+
+    async def healthy(board: VirtualBoard) -> None:
+        ssh = await link(board)
+        assert (await ssh.run("sudo -n true")).rc == 0
+        await ssh.close()
+
+    story(tmp_path, "orin-nano", healthy)
+
+
+@pytest.mark.parametrize("fault", ["warp", "hot", "no_sudo=1", "hot=x"])
+def test_a_fault_that_nobody_knows(tmp_path: Path, fault: str) -> None:
+    with pytest.raises(DeviceError, match="is no fault of a virtual board"):
+        story(tmp_path, f"orin-nano:{fault}", link)
+
+
 def test_sudo_that_goes_away_leaves_the_change_written_down(tmp_path: Path) -> None:
     async def told(board: VirtualBoard) -> None:
         opened = await session(board, tmp_path)
