@@ -21,6 +21,8 @@ from mobench_lang.ir import Entity
 from mobench_lang.plugins import DeviceError
 
 CONNECT_S = 15.0
+FAST_CIPHERS = "^aes128-gcm@openssh.com"
+"""Tried before the others: with it a model is over in two thirds of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ async def connect(where: Address) -> SshTransport:
     if where.config:
         options["config"] = [where.config]
     try:
+        if _usual_ciphers(where, options):
+            options["encryption_algs"] = FAST_CIPHERS
         async with asyncio.timeout(CONNECT_S):
             connection = await asyncssh.connect(where.host, **options)
     except asyncssh.HostKeyNotVerifiable as error:
@@ -121,6 +125,13 @@ def _host_key(where: Address, options: dict[str, Any], said: str) -> DeviceError
         "host_key_unknown",
         f"this host does not know the key of {where.host} ({said}); `ssh {where.words}` once shows it and asks",
     )
+
+
+def _usual_ciphers(where: Address, options: dict[str, Any]) -> bool:
+    """Whether the user's configuration leaves the choice of ciphers to us."""
+    usual = asyncssh.SSHClientConnectionOptions(host=where.host, config=None)
+    found = asyncssh.SSHClientConnectionOptions(host=where.host, **options)
+    return bool(found.encryption_algs == usual.encryption_algs)
 
 
 def _knows(where: Address, options: dict[str, Any]) -> bool:

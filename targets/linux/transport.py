@@ -20,7 +20,7 @@ from mobench_lang.plugins import DeviceError
 
 KEEPALIVE_S, KEEPALIVE_COUNT = 2, 3
 """A silent peer is lost after 2 s × 3 and the time of one more: 8 s."""
-CHUNK = 256 << 10
+CHUNK = 1 << 20
 
 
 class SshTransport:
