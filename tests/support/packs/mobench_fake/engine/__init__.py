@@ -36,6 +36,11 @@ class FakeEngine:
             return Launch(("{runner}", "{job}", "{events}"), {}, {"runner": file})
         if platform == "host" or platform.startswith("linux-"):
             return Launch((sys.executable, "-I", "-S", str(instrument), "{job}", "{events}"), {"FAKE": "1"})
+        if platform.startswith("android-"):
+            script = Path(__file__).with_name("instrument.sh")
+            data = script.read_bytes()
+            file = Weights(script, hashlib.sha256(data).hexdigest(), len(data), "a script of the phone's shell")
+            return Launch(("sh", "{instrument}", "{job}", "{events}"), {}, {"instrument": file})
         if platform != "fake-cpu":
             raise PlatformError(f"the fake engine does not run on {platform}")
         program = Weights(instrument, "0" * 64, instrument.stat().st_size, "a program")

@@ -1,0 +1,199 @@
+"""Runs on virtual phones: the settings afterwards, the silence while it measures, and every fault."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mobench_lang.execute import loop
+from tests.support import plans
+from tests.support.runs import Lab, events, journal
+from tests.targets.android.conftest import Phone, build, condition
+
+SwitchOn = Callable[[str], Phone]
+
+EVERYTHING = (
+    condition("airplane", "on"),
+    condition("brightness", "0.2"),
+    condition("charger", "off"),
+    condition("fixed_performance", "on"),
+    condition("low_power", "off"),
+    condition("screen", "on"),
+)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "REOPEN_AFTER_S", (0.05, 0.2, 0.5, 1.0, 2.0))
+
+
+def ends(lab: Lab) -> list[tuple[str, str]]:
+    """Status and reason of every trial's launches in the newest run."""
+    return [(end["status"], end["reason"]) for end in journal(lab.folders()[-1], "end", "skip")]
+
+
+@pytest.mark.parametrize("profile", ["pixel", "galaxy_ma", "inverted", "denied", "api26", "no_shell_v2"])
+def test_a_launch_on_every_phone(lab: Lab, tmp_path: Path, switch_on: SwitchOn, profile: str) -> None:
+    phone = switch_on(profile)
+    before = phone.settings()
+    result = lab.exec(build(tmp_path, phone))
+    assert ends(lab) == [("ok", "")]
+    assert result.counts == {"ok": 1}
+    assert phone.settings() == before
+    assert phone.carriers() == []
+    (device,) = journal(lab.folders()[-1], "device")
+    assert device["facts"]["simulated"] is True
+
+
+def test_nothing_crosses_the_cable_while_it_measures(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+    lab.exec(build(tmp_path, phone, "slow", repeat=2))
+    (folder,) = lab.folders()
+    frames = phone.ask("frames")["frames"]
+    assert frames
+    starts = journal(folder, "start")
+    assert len(starts) == 2
+    for start in starts:
+        told = events(folder, start)
+        windows = [(e["start"], e["end"]) for e in told if e["e"] == "pass" and not e["warmup"]]
+        assert windows and all(end - begin > 900_000_000 for begin, end in windows)
+        for begin, end in windows:
+            assert [frame for frame in frames if begin <= frame[0] <= end] == []
+
+
+@pytest.mark.parametrize("behave", ["ok", "crash"])
+def test_every_setting_is_as_before(lab: Lab, tmp_path: Path, switch_on: SwitchOn, behave: str) -> None:
+    phone = switch_on("pixel")
+    before = phone.settings()
+    lab.exec(build(tmp_path, phone, behave, conditions=EVERYTHING, retries=0))
+    assert ends(lab) == [("ok", "") if behave == "ok" else ("failed", "crashed")]
+    (device,) = journal(lab.folders()[-1], "device")
+    assert {c["name"]: c["applied"] for c in device["conditions"]} == {c.name: True for c in EVERYTHING}
+    assert phone.settings() == before
+
+
+def test_every_setting_is_as_before_after_an_interrupt(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+    before = phone.settings()
+
+    async def story() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(lab.exec_async(build(tmp_path, phone, "hang", conditions=EVERYTHING), stop))
+        await phone.wait_async()
+        during = (await phone.virtual.ask("snapshot"))["snapshot"]
+        assert during != before
+        stop.set()
+        assert (await running).interrupted
+
+    asyncio.run(story())
+    assert phone.settings() == before
+    assert phone.carriers() == []
+
+
+def test_a_killed_host_and_a_new_exec(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+    before = phone.settings()
+    folder = build(tmp_path, phone, "hang+once", conditions=EVERYTHING)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.host", str(folder), str(lab.runs)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    phone.wait()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert phone.settings() != before
+    assert phone.carriers() != []  # it works on, detached
+
+    result = lab.exec(folder)
+    assert (result.resumed, result.counts) == (True, {"ok": 1})
+    assert phone.settings() == before
+    assert phone.carriers() == []
+
+
+# ---------------------------------------------------------------- faults
+
+
+def test_a_cable_that_is_pulled_while_it_measures(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+
+    async def story() -> None:
+        running = asyncio.create_task(lab.exec_async(build(tmp_path, phone, "slow"), None))
+        await phone.wait_async()
+        await phone.virtual.ask("cut", refuse=0.5)
+        assert (await running).counts == {"ok": 1}
+
+    asyncio.run(story())
+    (start,) = journal(lab.folders()[-1], "start")  # the launch went on: it is one attempt
+    assert start["attempt"] == 0
+
+
+def test_a_cable_that_is_pulled_while_a_model_is_pushed(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel:drop_push=300000")
+    (tmp_path / "weights.gguf").write_bytes(os.urandom(2_000_000))
+    folder = build(tmp_path, phone)
+    lab.exec(folder)
+    assert ends(lab) == [("skipped", "lost")]
+    assert lab.exec(folder).counts == {"ok": 1}
+    store = phone.root / "data/local/tmp/mobench/store"
+    assert not list(store.glob("*.part"))
+
+
+def test_a_full_phone(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel:quota=1000000")
+    (tmp_path / "weights.gguf").write_bytes(os.urandom(2_000_000))
+    lab.exec(build(tmp_path, phone))
+    assert ends(lab) == [("skipped", "no_space")]
+    assert not list((phone.root / "data/local/tmp/mobench/store").glob("*.part"))
+
+
+def test_a_phone_that_nobody_allowed(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel:unauthorized=true")
+    lab.exec(build(tmp_path, phone))
+    assert ends(lab) == [("skipped", "unauthorized")]
+
+
+def test_a_phone_that_starts_anew(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+
+    async def story() -> None:
+        running = asyncio.create_task(lab.exec_async(build(tmp_path, phone, "hang+once"), None))
+        await phone.wait_async()
+        await phone.virtual.ask("reboot")
+        assert (await running).counts == {"ok": 1}
+
+    asyncio.run(story())
+    assert ends(lab) == [("failed", "lost_device"), ("ok", "")]
+
+
+def test_a_battery_below_its_floor(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel:level=14")
+    lab.exec(build(tmp_path, phone, conditions=(condition("battery_floor", "0.3"),)))
+    (skip,) = journal(lab.folders()[-1], "skip")
+    assert skip["status"] == "skipped"
+    assert "the battery is at 14 %, 30 % are asked for" in skip["detail"]
+
+
+def test_a_link_that_is_slow_and_hangs(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel:rate=3000000")
+
+    async def story() -> None:
+        running = asyncio.create_task(lab.exec_async(build(tmp_path, phone, "slow"), None))
+        await phone.wait_async()
+        await phone.virtual.ask("hang", seconds=2)
+        assert (await running).counts == {"ok": 1}
+
+    asyncio.run(story())
+
+
+def test_a_launch_whose_time_is_over(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+    lab.exec(build(tmp_path, phone, "hang", timeout_ns=plans.SECOND, retries=0))
+    assert ends(lab) == [("failed", "timeout")]
+    assert phone.carriers() == []
