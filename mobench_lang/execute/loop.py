@@ -87,7 +87,6 @@ class DeviceLoop:
         left = retries + 1 - (0 if self.context.retry_failed else trial.failures)
         attempt = trial.attempts
         while True:
-            device = self.devices[device.name]
             left -= 1
             step = Step(cell_id, slot.rep, slot.measured, attempt, slot.block, slot.order)
             result = (await self._launch(device, step, prepared, last=left <= 0)).result
@@ -165,7 +164,6 @@ class DeviceLoop:
             if error.code != "lost":
                 raise
             await self._find_again()
-            device = self.devices[device.name]
             opened = await self._gate(device)
         self.context.report(TrialStarted(device.name, step.cell, step.rep, step.attempt, prepared.labels))
         launched = await launch(
@@ -225,8 +223,10 @@ class DeviceLoop:
             if found.identity != device.identity:
                 await found.session.close()
                 raise DeviceError("another_device", f"{name} came back as another physical device")
-            self.devices[name] = found
-            return found
+            # In place: whoever holds the device, to restore it in the end, has the link that works.
+            simulated = device.facts.get("simulated")
+            device.session, device.facts = found.session, found.facts | {"simulated": simulated}
+            return device
         raise DeviceError("lost", f"{name} is lost: {last.message}")
 
 

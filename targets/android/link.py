@@ -22,7 +22,6 @@ PORT = 5037
 
 HELP = {
     "unauthorized": "unlock it and allow USB debugging for this computer, or end `adb` servers of other users",
-    "authorizing": "unlock it and allow USB debugging for this computer",
     "connecting": "wait a moment; if it stays like this, pull the cable and plug it in again",
     "offline": "pull the cable and plug it in again, or connect anew over the network; then USB debugging off and on",
     "recovery": "it is in recovery mode: start Android on it (`adb reboot`)",
@@ -94,8 +93,7 @@ def refused(serial: str, said: str) -> DeviceError:
 def unusable(serial: str, state: str) -> DeviceError:
     """A device that is there but in another state than `device`."""
     code = "no_permissions" if state.startswith("no permissions") else state
-    if code == "host":
-        code = "offline"
+    code = {"host": "offline", "authorizing": "unauthorized"}.get(code, code)
     help_ = HELP.get(code, "see `adb devices`")
     return DeviceError(code, f"{serial} is {code.replace('_', ' ')}: {help_}")
 

@@ -37,9 +37,12 @@ class AdbTransport:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"adb {serial}")
         self._calls: set[Call] = set()
         self._features: frozenset[str] | None = None
+        self._closed = False
 
     async def _blocking(self, work: Callable[[Call], T], timeout: float | None = None) -> T:
         """Do something that blocks in a thread; end it when the time is over or nobody wants it any more."""
+        if self._closed:
+            raise lost(self.serial, "the link was closed")
         call = Call()
         self._calls.add(call)
 
@@ -148,6 +151,7 @@ class AdbTransport:
 
     async def close(self) -> None:
         """Let the link go."""
+        self._closed = True
         for call in list(self._calls):
             call.end()
         self._threads.shutdown(wait=False)
