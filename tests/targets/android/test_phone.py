@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mobench_targets.android import kind
 
 from mobench_lang.execute import loop
 from tests.support import plans
@@ -31,7 +32,10 @@ EVERYTHING = (
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is waited for is there sooner on a virtual phone."""
     monkeypatch.setattr(loop, "REOPEN_AFTER_S", (0.05, 0.2, 0.5, 1.0, 2.0))
+    monkeypatch.setattr(kind, "READING_S", 0.05)
+    monkeypatch.setattr(kind, "LOAD_S", 1)
 
 
 def ends(lab: Lab) -> list[tuple[str, str]]:

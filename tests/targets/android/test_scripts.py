@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from mobench_lang.plan.render import render, renderer
 from tests.conftest import Golden
 from tests.plan.test_compile import build
+from tests.targets.shell.conftest import VALUES
 
 SPEC = """
 model m {{ source = path("m.gguf") }}
@@ -42,8 +45,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_a_person_reviews(folder: Path, golden: Golden) -> None:
-    for name in ("run.sh", "restore.sh", "README.md"):
+    for name in ("restore.sh", "README.md"):
         golden(f"android/{name}", (folder / name).read_text())
+    # The rest of run.sh is the base's, and golden there.
+    base = render(renderer("mobench_targets.shell", ()), "shell_run.sh.j2", VALUES).splitlines()
+    own = [line[2:] for line in difflib.ndiff(base, (folder / "run.sh").read_text().splitlines()) if line[:1] == "+"]
+    golden("android/run_own.sh", "\n".join(own) + "\n")
     for path in folder.iterdir():
         assert "SECRET" not in path.read_text()  # an address is no part of a plan
 
