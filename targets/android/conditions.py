@@ -160,21 +160,39 @@ async def _charger(asking: Asking, wanted: str) -> Answer:
         return Answer(good, good, "" if good else f"the battery is {status or 'unknown'}; connect a charger")
     if await _status(asking) == "Discharging":
         return Answer(True, True)
+    charging = await _current(asking)
     before = await asking.text("getprop power.battery_input.suspended")
     await asking.changes.change(
         "setprop power.battery_input.suspended true",
         f"setprop power.battery_input.suspended {quote(before or 'false')}",
     )
-    waited = 0.0
+    waited, status = 0.0, ""
     while waited < SUSPENDED_S:
-        if await _status(asking) == "Discharging":
-            return Answer(True, True)
+        status = await _status(asking)
+        if status == "Discharging":
+            if charging is None:
+                return Answer(True, True, "by the status alone: the phone shows no current to this shell")
+            if turned(charging, await _current(asking)):
+                return Answer(True, True)
         await asyncio.sleep(POLL_S)
         waited += POLL_S
+    if status == "Discharging":
+        return Answer(False, False, "the status says Discharging, but the battery's current did not turn; unplug it")
     return Answer(
         False, False,
         "the phone goes on charging though asked to stop; unplug it (a USB hub that switches power, or adb over Wi-Fi)",
     )  # fmt: skip
+
+
+def turned(charging: int, now: int | None) -> bool:
+    """Whether a battery's current shows that the charger is off: its sign is another than before, or there was next to
+    none (a full battery) and now there is. No unit and no convention of signs is needed for that."""
+    return now is not None and now != 0 and (charging * now < 0 or abs(charging) * 4 < abs(now))
+
+
+async def _current(asking: Asking) -> int | None:
+    text = await asking.text(f"cat {quote(asking.supply or '')}/current_now 2>/dev/null")
+    return int(text) if text.lstrip("-").isdigit() else None
 
 
 async def _status(asking: Asking) -> str:

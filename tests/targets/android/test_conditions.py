@@ -1,0 +1,90 @@
+"""Conditions that a phone only pretends to take: what is not confirmed is not called verified."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from mobench_targets.android import conditions
+from mobench_targets.shell.transport import Progress, Ran
+
+from mobench_lang.plan.model import PlanSetting
+
+
+class Answering:
+    """A phone that answers by its last word; a setting that is changed may change the answers."""
+
+    def __init__(self, answers: dict[str, str], after: dict[str, str]) -> None:
+        self.answers, self.after = answers, after
+        self.undo: list[str] = []
+
+    async def run(self, command: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Ran:
+        for key, answer in self.answers.items():
+            if key in command:
+                return Ran(0, answer.encode() + b"\n", b"")
+        return Ran(1, b"", b"no such thing")
+
+    async def change(self, do: str, undo: str) -> None:
+        self.undo.append(undo)
+        self.answers |= self.after
+
+    async def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
+        raise AssertionError("a condition runs commands, and nothing else")
+
+    async def pull(self, remote: str, local: Path) -> None:
+        raise AssertionError("a condition runs commands, and nothing else")
+
+    async def hold(self, command: str) -> int:
+        raise AssertionError("a condition runs commands, and nothing else")
+
+    async def close(self) -> None:
+        raise AssertionError("a condition runs commands, and nothing else")
+
+
+def charger_off(phone: Answering) -> dict[str, object]:
+    asking = conditions.Asking(phone, phone, 34, "/s/battery")
+    wanted = (PlanSetting(name="charger", value="off", optional=False),)
+    (record,) = asyncio.run(conditions.apply(asking, wanted))
+    return record
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "SUSPENDED_S", 0.02)
+    monkeypatch.setattr(conditions, "POLL_S", 0.01)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "verified"),
+    [
+        ("900000", "-350000", True),
+        ("-900", "350", True),  # mA, the other sign
+        ("0", "-350000", True),  # it was full
+        ("900000", "880000", False),  # the status is all that changed
+        ("-350000", "-340000", False),
+        ("900000", "0", False),
+    ],
+)
+def test_charging_has_stopped_when_the_current_says_so(before: str, now: str, verified: bool) -> None:
+    phone = Answering(
+        {"/status": "Charging", "/current_now": before, "getprop": ""},
+        {"/status": "Discharging", "/current_now": now},
+    )
+    record = charger_off(phone)
+    assert (record["applied"], record["verified"]) == (verified, verified)
+    assert ("did not turn" in str(record["reason"])) is not verified
+    assert phone.undo == ["setprop power.battery_input.suspended false"]
+
+
+def test_a_phone_that_goes_on_charging() -> None:
+    record = charger_off(Answering({"/status": "Charging", "/current_now": "900000"}, {}))
+    assert (record["applied"], record["verified"]) == (False, False)
+    assert "goes on charging" in str(record["reason"])
+
+
+def test_a_phone_that_hides_its_current() -> None:
+    record = charger_off(Answering({"/status": "Charging"}, {"/status": "Discharging"}))
+    assert (record["verified"], record["reason"]) == (
+        True, "by the status alone: the phone shows no current to this shell",
+    )  # fmt: skip
