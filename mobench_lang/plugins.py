@@ -6,7 +6,7 @@ Targets and engines meet only in data: a job, an argument vector, files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -104,6 +104,39 @@ class RefusedError(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+Report = Callable[[str, int, int], None]
+"""What says how far long work is: a step in words, and how many of how many are done (0, 0 where that is unknown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An instrument for a platform. `state` is `built`, `older sources` (what is there was made from others than
+    today's) or `not built` (path, sha256, size and build are then None); `about` says in words where it runs."""
+
+    platform: str
+    state: Literal["built", "older sources", "not built"]
+    about: str
+    path: Path | None = None
+    sha256: str | None = None
+    size: int | None = None
+    build: str | None = None
+
+
+@runtime_checkable
+class Maker(Protocol):
+    """What an engine has beside `Engine` if its instrument has to be built for other platforms (`mobench runner`)."""
+
+    def instruments(self) -> list[Made]:
+        """Every platform that an instrument can be built for, and what is built. Nothing is compiled or fetched."""
+
+    def make(self, platform: str, options: Mapping[str, str], report: Report) -> Made:
+        """The instrument for a platform, built if need be, kept in the user's cache. `options` are those of the command
+        line that were given (`ndk`: a folder, `cuda`: `yes`, `tool`: a name).
+
+        Raises PlatformError with what is wrong and what to do; where a compiler failed, with the end of its log.
+        """
 
 
 class PlatformError(Exception):

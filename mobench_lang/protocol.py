@@ -275,8 +275,16 @@ Event: TypeAlias = Annotated[
 # ---------------------------------------------------------------- samples.jsonl
 
 
+State: TypeAlias = Literal["ok", "denied", "missing", "gone", "no_number"]
+"""How a channel's file answers: it may not be read, was never there, its device is no more, it holds something else."""
+
+
 class SampleHead(Message):
-    """First line of `samples.jsonl`: the channels of the columns, with unit and source, and the wanted rate."""
+    """First line of `samples.jsonl`: the channels of the columns, with unit and source, and the wanted rate.
+
+    `states` is how each channel's file answered at the beginning, `cpu` the CPU that the sampler is bound to; a sampler
+    that does not say leaves them out.
+    """
 
     e: Literal["channels"] = "channels"
     version: Literal[1] = 1
@@ -285,6 +293,8 @@ class SampleHead(Message):
     channels: tuple[str, ...]
     units: tuple[str, ...]
     sources: tuple[str, ...]
+    states: tuple[State, ...] = ()
+    cpu: int | None = None
 
 
 class SampleRow(Message):
@@ -296,13 +306,14 @@ class SampleRow(Message):
 
 
 class SampleTail(Message):
-    """Last line: what the sampler itself cost."""
+    """Last line: what the sampler itself cost, and how each channel's file answered at the end."""
 
     e: Literal["cost"] = "cost"
     t: int
     cpu_ns: int
     wall_ns: int
     rows: int
+    states: tuple[State, ...] = ()
 
 
 Sample: TypeAlias = Annotated[SampleHead | SampleRow | SampleTail, Field(discriminator="e")]

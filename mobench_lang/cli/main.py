@@ -28,6 +28,7 @@ VERBS = {
     "load": ("load", "Make the database anew from run folders."),
     "sql": ("sql", "Ask the database."),
     "export": ("export", "Write the tables as Parquet."),
+    "runner": ("runner", "Build the measuring runner for devices."),
     "devices": ("devices", "List the devices that are attached."),
     "doctor": ("doctor", "Say what stands in the way of trustworthy numbers here."),
 }

@@ -2,7 +2,7 @@
 
 In: the requests, phases, memory marks and samples of a pass. Out: one `MetricValue` per metric. Guarantee: pure and
 repeatable; a metric without its ingredients is None with a reason (`not_applicable`: this workload has none;
-`not_delivered`: the target gave nothing), never 0 and never absent if it was asked for. Definitions:
+`not_delivered`: the target gave nothing; `denied`, `gone`: it has a file that could not be read), never 0 and never absent if it was asked for. Definitions:
 `mobench_lang/metrics.toml`.
 """
 
@@ -195,7 +195,7 @@ def _sampled(info: MetricInfo, data: PassData) -> MetricValue:
                 parts.append((level, channel.source))
                 between = between or outside
     if not parts:
-        return MetricValue(info.name, None, info.unit, reason=NOT_DELIVERED)
+        return MetricValue(info.name, None, info.unit, reason=data.samples.why_not(info.channels) or NOT_DELIVERED)
     method = ", ".join(dict.fromkeys(s for _, s in parts))
     value = _JOIN[info.join]([m for m, _ in parts])
     return MetricValue(info.name, value, info.unit, f"{method}; interpolated" if between else method)

@@ -6,7 +6,7 @@ Times are ns of the measuring device's monotonic clock, except `wall_ns` and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,7 +50,7 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Samples:
     """What the sampler read: `raw[i, c]` of channel c at `t[i]`, MISSING where it could not be read, and its own
-    cost."""
+    cost. `states` says per channel how its file answered last (`ok`, `denied`, `gone`…), where the sampler told it."""
 
     channels: tuple[Channel, ...]
     hz: float
@@ -59,6 +59,12 @@ class Samples:
     cpu_ns: int | None
     wall_ns: int | None
     damaged: bool
+    states: tuple[str, ...] = ()
+
+    def why_not(self, bases: Sequence[str]) -> str:
+        """`denied` or `gone` where a channel of that base has a file that could not be read; else nothing."""
+        told = {s for c, s in zip(self.channels, self.states, strict=False) if c.base in bases}
+        return next((s for s in ("denied", "gone") if s in told), "")
 
     def between(self, start: int, end: int) -> slice:
         """The rows with start ≤ t ≤ end; rows are in order of time."""

@@ -47,7 +47,14 @@ def read_samples(path: Path, wraps: Mapping[str, int] = MappingProxyType({})) ->
         cpu_ns=cost.get("cpu_ns"),
         wall_ns=cost.get("wall_ns"),
         damaged=damaged or broken or bad,
+        states=_states(cost, len(channels)) or _states(head, len(channels)),
     )
+
+
+def _states(line: dict[str, Any], width: int) -> tuple[str, ...]:
+    """How each channel's file answered, as a line of the file tells it; nothing where it tells something else."""
+    told = line.get("states")
+    return tuple(map(str, told)) if isinstance(told, list) and len(told) == width else ()
 
 
 def _parse(lines: list[bytes]) -> tuple[list[dict[str, Any]], bool]:

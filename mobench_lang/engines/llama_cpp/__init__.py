@@ -1,4 +1,4 @@
-"""The engine `llama_cpp`: llama.cpp on this machine, through llama-cpp-python.
+"""The engine `llama_cpp`: llama.cpp on this machine, through llama-cpp-python, and on devices, through the runner.
 
 In: plan artefacts and resolved engine values. Out: verified weights, and how the worker is started. Importing this
 package loads neither the library nor anything else that is heavy: weights are quantized and measured in processes of
@@ -12,30 +12,32 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobench_lang.engines.llama_cpp import library
+from mobench_lang.engines.llama_cpp import library, runners
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mobench_lang.ir import Entity
     from mobench_lang.plan.model import PlanArtifact
-    from mobench_lang.plugins import Launch, Weights
+    from mobench_lang.plugins import Launch, Made, Report, Weights
     from mobench_lang.protocol import Job
 
 HOST = "host"
+WORKER, RUNNER, STOCK = "worker", "runner", "llama_bench"
+"""The instruments: the worker in this Python, the runner in C, llama.cpp's own tool."""
 
 
 class LlamaCpp:
-    """The engine plug-in."""
+    """The engine plug-in; also a `Maker`."""
 
     name = "llama_cpp"
 
     def build(self, platform: str) -> str:
-        """Version, commit and digest of the installed library; raises PlatformError."""
+        """Version, commit and digest of the installed library, or of the runner of a device; raises PlatformError."""
         from mobench_lang.plugins import PlatformError
 
         if platform != HOST:
-            raise PlatformError(
-                f"llama_cpp on {platform} needs the measuring runner for it; this pack runs on the host"
-            )
+            return runners.built(platform, RUNNER).build
         try:
             return library.build()
         except library.LibraryMissingError as error:
@@ -62,14 +64,25 @@ class LlamaCpp:
 
         return rendering.rendered(job, weights.path)
 
-    def launch(self, platform: str, engine: Entity) -> Launch:  # noqa: ARG002
-        """The worker of this package in this Python; raises PlatformError."""
+    def launch(self, platform: str, engine: Entity) -> Launch:
+        """On the host the worker of this package in this Python, elsewhere the runner; raises PlatformError."""
         from mobench_lang.plugins import Launch
 
+        tool = engine.get("tool") or (WORKER if platform == HOST else RUNNER)
+        if tool != WORKER or platform != HOST:
+            return runners.launch(platform, str(tool), engine.get("backend"))
         self.build(platform)
         # -P: the folder that mobench is called from must not shadow a module of the worker
         worker = ("-P", "-m", "mobench_lang.engines.llama_cpp.worker", "{job}", "{events}")
         return Launch(argv=(sys.executable, *worker), env={"PYTHONUNBUFFERED": "1"})
+
+    def instruments(self) -> list[Made]:
+        """The runners that can be built."""
+        return runners.known()
+
+    def make(self, platform: str, options: Mapping[str, str], report: Report) -> Made:
+        """Build a runner; raises PlatformError."""
+        return runners.make(platform, options, report)
 
 
 engine = LlamaCpp()

@@ -1,0 +1,138 @@
+"""`mobench runner`: the instruments that devices need, built on this machine and kept in the user's cache."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mobench_lang.plugins import Made, Maker
+
+PLAIN_EVERY_S = 30.0
+
+
+@click.group("runner")
+def command() -> None:
+    """Build the measuring runner for devices, or say which ones are built."""
+
+
+@command.command("build")
+@click.argument("platforms", nargs=-1, required=True, metavar="PLATFORM…")
+@click.option("--ndk", metavar="PATH", help="Android's NDK, for GPU backends: android-arm64+opencl, +vulkan.")
+@click.option("--cuda", is_flag=True, help="With CUDA, for `host` with NVIDIA's nvcc on the PATH.")
+@click.option("--tool", metavar="NAME", help="Another instrument of the engine than its runner, such as llama_bench.")
+@click.option("--engine", metavar="NAME", help="Whose runner, where several engines have one.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
+def build(  # noqa: PLR0917 - click passes by name
+    platforms: tuple[str, ...], ndk: str | None, cuda: bool, tool: str | None, engine: str | None, as_json: bool
+) -> None:
+    """Build the runner for each PLATFORM (`mobench runner list` has them); at once where it is built already."""
+    from mobench_lang.cli.failing import Failure
+    from mobench_lang.plugins import PlatformError
+
+    maker = _maker(engine)
+    given = {"ndk": ndk, "cuda": "yes" if cuda else None, "tool": tool}
+    options = {name: value for name, value in given.items() if value is not None}
+    made = []
+    for platform in platforms:
+        progress = Progress(platform)
+        try:
+            made.append(maker.make(platform, options, progress))
+        except PlatformError as error:
+            raise Failure(f"{platform}: {error}") from error
+        finally:
+            progress.end()
+        if not as_json:
+            click.echo(f"{made[-1].platform}: {made[-1].path} ({(made[-1].size or 0) / 1e6:.1f} MB)")
+    if as_json:
+        _print_json(made)
+
+
+@command.command("list")
+@click.option("--engine", metavar="NAME", help="Of which engine, where several have runners.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def list_(engine: str | None, as_json: bool) -> None:
+    """List the platforms, and what is built for them."""
+    made = _maker(engine).instruments()
+    if as_json:
+        _print_json(made)
+        return
+    wide = max(len(m.platform) for m in made)
+    for m in made:
+        size = f", {m.size / 1e6:.1f} MB" if m.size else ""
+        click.echo(f"{m.platform:<{wide}}  {m.state}{size}  ({m.about})")
+
+
+@command.command("path")
+@click.argument("platform")
+@click.option("--engine", metavar="NAME", help="Of which engine, where several have runners.")
+def path(platform: str, engine: str | None) -> None:
+    """Print where the runner for PLATFORM is. Exit status 2 if it is not built from today's sources."""
+    from mobench_lang.cli.failing import Failure
+
+    found = {m.platform: m for m in _maker(engine).instruments()}
+    if platform not in found:
+        raise Failure(f"there is no runner for {platform!r}; there is: {', '.join(found)}")
+    if found[platform].state != "built":
+        state = "is not built" if found[platform].path is None else "was built from older sources"
+        raise Failure(f"the runner for {platform} {state}: mobench runner build {platform}")
+    click.echo(found[platform].path)
+
+
+def _maker(name: str | None) -> Maker:
+    from mobench_lang.cli.failing import Failure
+    from mobench_lang.packs import PluginError, manifests
+    from mobench_lang.plugins import Maker, engine
+
+    try:
+        known = [n for n, manifest in manifests("engine").items() if manifest.executes]
+        if name is not None and name not in known:
+            raise Failure(f"there is no engine {name!r}; installed: {', '.join(known)}")
+        makers = {n: plugin for n in known if name in (None, n) and isinstance(plugin := engine(n), Maker)}
+    except PluginError as error:
+        raise Failure(str(error)) from error
+    if len(makers) != 1:
+        several = f"; say which by --engine: {', '.join(makers)}" if makers else ""
+        raise Failure(f"{name or 'no engine'} has no runner to build" if not makers else f"several have one{several}")
+    return next(iter(makers.values()))
+
+
+def _print_json(made: list[Made]) -> None:
+    import json
+    from dataclasses import asdict
+
+    rows: list[dict[str, Any]] = [{**asdict(m), "path": None if m.path is None else str(m.path)} for m in made]
+    click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+
+
+class Progress:
+    """How far a build is: one line that is written over on a terminal, now and then a line elsewhere; on stderr."""
+
+    def __init__(self, platform: str) -> None:
+        self._platform = platform
+        self._begun = time.monotonic()
+        self._said = 0.0
+        self._step = ""
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Take note of a step."""
+        seconds = time.monotonic() - self._begun
+        part = f" {done}/{total}" if total else ""
+        text = f"{self._platform}: {step}{part}, {seconds:.0f} s"
+        if self._live:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+        elif step != self._step or seconds - self._said >= PLAIN_EVERY_S:
+            self._said = seconds
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+        self._step = step
+
+    def end(self) -> None:
+        """Leave the line to what follows."""
+        if self._live and self._step:
+            sys.stderr.write("\r\x1b[K")

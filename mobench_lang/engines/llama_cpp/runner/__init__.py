@@ -1,0 +1,1 @@
+"""The measuring runner of the devices: how it is built, and where the built ones are kept."""

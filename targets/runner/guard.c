@@ -1,0 +1,344 @@
+/* --guard FILE -- PROGRAM…, --guard FILE PID, --gate FILE: limits that end a trial, or that hold it back.
+ *
+ * In: limits on files of the system and on time (docs/protocol.md). Out: one line of JSON on stdout, and in the file that
+ * `out` names. A guarded program runs in a process group of its own; nothing of the group is left when the guard ends,
+ * whatever ended it. With `sample`, a sampler follows the program and ends with it.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "files.h"
+#include "json.h"
+
+int sample_main(int argc, char **argv);
+
+enum { LIMITS = 16, ENDED = 120, TIMED_OUT = 124, NOT_STARTED = 127, BAD_GUARD = 2 };
+
+typedef struct {
+    const char *reason, *path, *after;
+    int64_t scale, above, below, settle_ns, settle_span;
+    int64_t value, lowest, highest, since; /* of the stretch in which it stayed within `settle_span` */
+    FileState state;
+} Limit;
+
+typedef struct {
+    Limit limits[LIMITS];
+    int count;
+    int64_t timeout_ns, grace_ns, poll_ns, lead_ns; /* `lead_ns`: how long the sampler is ahead of the program */
+    const char *out, *log, *sample;
+    Json *given; /* in which the texts are */
+} Guard;
+
+static int refuse(const char *what) {
+    fprintf(stderr, "bad_guard: %s\n", what);
+    return BAD_GUARD;
+}
+
+/* A member as an integer or a text; a wrong type, or one that `known` does not name, is refused by `strangers`. */
+static int64_t number_in(const Json *object, const char *key, int64_t otherwise) {
+    const Json *value = json_get(object, key);
+    return value != NULL ? value->integer : otherwise;
+}
+
+static const char *text_in(const Json *object, const char *key) {
+    const Json *value = json_get(object, key);
+    return value != NULL ? value->string : NULL;
+}
+
+static bool strangers(const Json *object, const char *texts, const char *numbers) {
+    if (object->type != JSON_OBJECT) return true;
+    for (const Json *child = object->first; child != NULL; child = child->next) {
+        char word[40];
+        if (snprintf(word, sizeof word, " %s ", child->key) >= (int)sizeof word) return true;
+        const bool text = strstr(texts, word) != NULL, number = strstr(numbers, word) != NULL;
+        if (child->type == JSON_NULL ? !text && !number : child->type == JSON_STRING ? !text : child->type != JSON_INT || !number)
+            return true;
+    }
+    return false;
+}
+
+static int understand(Guard *g, const char *path) {
+    char why[512];
+    Json *given = g->given = json_read(path, 1 << 16, why, sizeof why);
+    if (given == NULL) return refuse(why);
+    Json *limits = (Json *)json_get(given, "limits");
+    if (limits != NULL && limits->type != JSON_ARRAY) return refuse("`limits` is no list");
+    if (limits != NULL) limits->type = JSON_NULL; /* judged here, one by one */
+    if (strangers(given, " out log sample ", " version timeout_ns grace_ns poll_ns lead_ns limits ") || number_in(given, "version", 0) != 1)
+        return refuse("unknown version, unknown field, or a field of another type");
+    *g = (Guard){.given = given, .timeout_ns = number_in(given, "timeout_ns", INT64_MAX / 2), .grace_ns = number_in(given, "grace_ns", 5000000000),
+                 .poll_ns = number_in(given, "poll_ns", 1000000000), .lead_ns = number_in(given, "lead_ns", 0), .out = text_in(given, "out"),
+                 .log = text_in(given, "log"), .sample = text_in(given, "sample")};
+    if (g->timeout_ns < 0 || g->timeout_ns > INT64_MAX / 2 || g->grace_ns < 0 || g->grace_ns > INT64_MAX / 4 || g->poll_ns < 1000000 || g->lead_ns < 0)
+        return refuse("a time is negative or too long, or `poll_ns` is below one millisecond");
+    for (const Json *child = limits != NULL ? limits->first : NULL; child != NULL; child = child->next) {
+        if (g->count == LIMITS) return refuse("more than 16 limits");
+        Limit *limit = &g->limits[g->count++];
+        if (strangers(child, " reason path after ", " scale above below settle_ns settle_span "))
+            return refuse("a limit has an unknown field, or one of another type");
+        *limit = (Limit){.reason = text_in(child, "reason"), .path = text_in(child, "path"), .after = text_in(child, "after"),
+                         .scale = number_in(child, "scale", 1), .above = number_in(child, "above", INT64_MAX),
+                         .below = number_in(child, "below", INT64_MIN), .settle_ns = number_in(child, "settle_ns", 0),
+                         .settle_span = number_in(child, "settle_span", 0), .state = FILE_MISSING};
+        const char *reason = limit->reason;
+        if (reason == NULL || limit->path == NULL || *reason == '\0' || reason[strspn(reason, "abcdefghijklmnopqrstuvwxyz_")] != '\0')
+            return refuse("a limit needs a path, and a reason in small letters");
+    }
+    return 0;
+}
+
+/* Read the limits; the first that does not hold, NULL if all do. One that cannot be read holds. */
+static const Limit *broken(Guard *g, bool settled) {
+    const Limit *found = NULL;
+    for (int i = 0; i < g->count; i++) {
+        Limit *limit = &g->limits[i];
+        const int64_t now = clock_ns(CLOCK_MONOTONIC);
+        limit->state = file_read(limit->path, limit->after, limit->scale, &limit->value);
+        if (limit->state != FILE_OK) continue;
+        const int64_t value = limit->value;
+        if (limit->since == 0 || value > limit->lowest + limit->settle_span || value < limit->highest - limit->settle_span) {
+            limit->lowest = limit->highest = value;
+            limit->since = now;
+        }
+        if (value < limit->lowest) limit->lowest = value;
+        if (value > limit->highest) limit->highest = value;
+        const bool moving = settled && now - limit->since < limit->settle_ns;
+        if (found == NULL && (value > limit->above || value < limit->below || moving)) found = limit;
+    }
+    return found;
+}
+
+/* One line for people and programs, on stdout and, whole or not at all, in the file `out`. */
+static void say(const Guard *g, JsonOut *line) {
+    json_put(line, ",\"limits\":[");
+    for (int i = 0; i < g->count; i++) {
+        json_put(line, "%s{\"reason\":\"%s\",\"state\":\"%s\",\"value\":", i > 0 ? "," : "", g->limits[i].reason, FILE_STATES[g->limits[i].state]);
+        if (g->limits[i].state == FILE_OK) json_put(line, "%" PRId64 "}", g->limits[i].value);
+        else json_put(line, "null}");
+    }
+    json_put(line, "]}\n");
+    fputs(line->text, stdout);
+    fflush(stdout);
+    if (g->out == NULL) return;
+    char temporary[4096];
+    if (snprintf(temporary, sizeof temporary, "%s.tmp", g->out) >= (int)sizeof temporary) return;
+    FILE *file = fopen(temporary, "w");
+    const bool whole = file != NULL && fputs(line->text, file) >= 0;
+    if (file == NULL || fclose(file) != 0 || !whole || rename(temporary, g->out) != 0)
+        fprintf(stderr, "write_failed: cannot write %s: %s\n", g->out, strerror(errno));
+}
+
+/* Wait for a signal of the set, `ns` at most; its number, 0 if none came. */
+static int signal_within(const sigset_t *set, int64_t ns) {
+    const struct timespec wait = {.tv_sec = ns > 0 ? ns / 1000000000 : 0, .tv_nsec = ns > 0 ? ns % 1000000000 : 0};
+    const int number = sigtimedwait(set, NULL, &wait);
+    return number > 0 ? number : 0;
+}
+
+static int64_t shorter(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* ---- the gate */
+
+static int gate(Guard *g, const sigset_t *set) {
+    char room[4096];
+    JsonOut line = {.text = room, .room = sizeof room};
+    const int64_t begin = clock_ns(CLOCK_MONOTONIC);
+    const Limit *held;
+    int told = 0;
+    while ((held = broken(g, true)) != NULL && told == 0) {
+        const int64_t left = begin + g->timeout_ns - clock_ns(CLOCK_MONOTONIC);
+        if (left <= 0) break;
+        told = signal_within(set, shorter(left, g->poll_ns));
+    }
+    json_put(&line, "{\"e\":\"gate\",\"passed\":%s,\"waited_ns\":%" PRId64 ",\"reason\":", held == NULL ? "true" : "false",
+             clock_ns(CLOCK_MONOTONIC) - begin);
+    json_put_string(&line, told != 0 ? "cancelled" : held != NULL ? held->reason : "");
+    say(g, &line);
+    return told != 0 ? 128 + told : held != NULL;
+}
+
+/* ---- the guard */
+
+typedef struct {
+    pid_t pid, sampler;
+    bool own; /* started here, so that its end can be waited for */
+    int sampler_feed;
+    int64_t spawned, exited;
+    const char *reason;
+    char detail[160];
+} Watch;
+
+static void become(const Guard *g, char **argv, const sigset_t *open_signals, pid_t guard, int go) {
+    char word;
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != guard) _exit(NOT_STARTED); /* the guard died before it could be followed */
+    if (read(go, &word, 1) != 1) _exit(NOT_STARTED); /* called off while the sampler was ahead */
+    sigprocmask(SIG_SETMASK, open_signals, NULL);
+    if (g->log != NULL) {
+        const int fd = open(g->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+        if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(NOT_STARTED);
+    }
+    execvp(argv[0], argv);
+}
+
+/* A sampler that is told the pid later and ends when its stdin closes. */
+static void start_sampler(const Guard *g, Watch *w, const sigset_t *open_signals) {
+    int feed[2];
+    if (g->sample == NULL || pipe2(feed, O_CLOEXEC) != 0) return;
+    w->sampler = fork();
+    if (w->sampler == 0) {
+        setpgid(0, 0);
+        sigprocmask(SIG_SETMASK, open_signals, NULL);
+        dup2(feed[0], 0);
+        close(feed[1]);
+        _exit(sample_main(3, (char *[]){(char *)"mobench-runner", (char *)"--sample", (char *)g->sample, NULL}));
+    }
+    close(feed[0]);
+    w->sampler_feed = feed[1];
+}
+
+static bool start(const Guard *g, Watch *w, char **argv, const sigset_t *open_signals, const sigset_t *set) {
+    int fault[2] = {-1, -1}, go[2] = {-1, -1}, error = 0;
+    const pid_t guard = getpid();
+    fflush(NULL);
+    start_sampler(g, w, open_signals);
+    w->pid = pipe2(fault, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0 ? fork() : -1;
+    if (w->pid == 0) {
+        close(go[1]);
+        become(g, argv, open_signals, guard, go[0]);
+        error = errno;
+        const ssize_t told = write(fault[1], &error, sizeof error);
+        _exit(told > 0 ? NOT_STARTED : NOT_STARTED + 1);
+    }
+    const pid_t pid = w->pid;
+    if (pid < 0) error = errno;
+    else setpgid(pid, pid); /* on both sides: whoever comes first */
+    close(fault[1]);
+    char line[32];
+    const int length = snprintf(line, sizeof line, "%d\n", (int)pid);
+    if (pid > 0 && w->sampler > 0 && write(w->sampler_feed, line, (size_t)length) != length) fputs("the sampler is gone\n", stderr);
+    const int told = pid > 0 && g->sample != NULL && g->lead_ns > 0 ? signal_within(set, g->lead_ns) : 0;
+    w->spawned = clock_ns(CLOCK_MONOTONIC);
+    if (told != 0 && told != SIGCHLD) raise(told); /* pending again: `watch` hears of it */
+    if (pid > 0 && write(go[1], "g", 1) != 1) error = errno;
+    close(go[0]);
+    close(go[1]);
+    if (pid > 0 && read(fault[0], &error, sizeof error) <= 0) error = 0;
+    close(fault[0]);
+    w->own = true;
+    if (error != 0) {
+        w->reason = "not_started";
+        snprintf(w->detail, sizeof w->detail, "%.100s: %s", argv[0], strerror(error));
+        return false;
+    }
+    return true;
+}
+
+static bool gone(const Watch *w) {
+    siginfo_t info = {0};
+    if (w->own) return waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == w->pid;
+    return kill(w->pid, 0) != 0 && errno == ESRCH;
+}
+
+static void send(const Watch *w, int number) {
+    const pid_t group = w->own ? w->pid : getpgid(w->pid);
+    kill(group > 1 && group != getpgrp() ? -group : w->pid, number);
+}
+
+/* End the program and all that it started: asked first, made to after the grace. */
+static void end(const Guard *g, const Watch *w, const sigset_t *set) {
+    const int64_t until = clock_ns(CLOCK_MONOTONIC) + g->grace_ns;
+    send(w, SIGTERM);
+    send(w, SIGCONT);
+    while (!gone(w) && clock_ns(CLOCK_MONOTONIC) < until) signal_within(set, shorter(g->grace_ns / 50 + 1000000, 20000000));
+    send(w, SIGKILL);
+    while (!gone(w)) signal_within(set, 20000000);
+}
+
+static void watch(Guard *g, Watch *w, const sigset_t *set) {
+    int64_t begin = w->spawned;
+    while (!gone(w)) {
+        const int64_t left = begin + g->timeout_ns - clock_ns(CLOCK_MONOTONIC);
+        const Limit *limit = left > 0 ? broken(g, false) : NULL;
+        if (left <= 0) {
+            w->reason = "timeout";
+            snprintf(w->detail, sizeof w->detail, "ended after %g s", (double)g->timeout_ns / 1e9);
+        } else if (limit != NULL) {
+            w->reason = limit->reason;
+            snprintf(w->detail, sizeof w->detail, "%" PRId64 ", ended %s %" PRId64, limit->value, limit->value > limit->above ? "above" : "below",
+                     limit->value > limit->above ? limit->above : limit->below);
+        } else {
+            const int64_t pause = g->count == 0 && w->own ? left : shorter(left, g->poll_ns);
+            const int told = gone(w) ? 0 : signal_within(set, pause);
+            if (told == 0 || told == SIGCHLD) continue;
+            w->reason = "cancelled";
+            snprintf(w->detail, sizeof w->detail, "%s", strsignal(told));
+        }
+        end(g, w, set);
+        break;
+    }
+    w->exited = clock_ns(CLOCK_MONOTONIC);
+    if (w->own) send(w, SIGKILL); /* the group goes with its leader, who is not reaped yet: its number is still taken */
+}
+
+static int64_t oom_kills(void) {
+    int64_t count = 0;
+    return file_read("/proc/vmstat", "\noom_kill ", 1, &count) == FILE_OK ? count : 0;
+}
+
+static int report(const Guard *g, const Watch *w, int status, int sampler_status, int64_t kills) {
+    char room[8192];
+    JsonOut line = {.text = room, .room = sizeof room};
+    const bool started = strcmp(w->reason, "not_started") != 0;
+    json_put(&line, "{\"e\":\"guard\",\"reason\":\"%s\",\"detail\":", w->reason);
+    json_put_string(&line, w->detail);
+    json_put(&line, ",\"pid\":%d", (int)w->pid);
+    if (w->own && started && WIFEXITED(status)) json_put(&line, ",\"status\":%d,\"signal\":null", WEXITSTATUS(status));
+    else if (w->own && started) json_put(&line, ",\"status\":null,\"signal\":%d", WTERMSIG(status));
+    else json_put(&line, ",\"status\":null,\"signal\":null");
+    if (started) json_put(&line, ",\"spawned\":%" PRId64 ",\"exited\":%" PRId64, w->spawned, w->exited);
+    else json_put(&line, ",\"spawned\":null,\"exited\":null");
+    json_put(&line, ",\"oom_kills\":%" PRId64 ",\"sampler\":", kills);
+    if (sampler_status < 0) json_put(&line, "null");
+    else json_put(&line, "%d", WIFEXITED(sampler_status) ? WEXITSTATUS(sampler_status) : 128 + WTERMSIG(sampler_status));
+    say(g, &line);
+    if (!started) return NOT_STARTED;
+    if (*w->reason != '\0') return strcmp(w->reason, "timeout") == 0 ? TIMED_OUT : ENDED;
+    return !w->own ? 0 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int run(Guard *g, int argc, char **argv) {
+    sigset_t set, open_signals;
+    const bool is_gate = argc == 3 && strcmp(argv[1], "--gate") == 0;
+    const bool is_program = argc >= 5 && strcmp(argv[3], "--") == 0;
+    Watch w = {.reason = "", .pid = !is_program && argc == 4 ? (pid_t)strtol(argv[3], NULL, 10) : 0};
+    if (!is_gate && !is_program && w.pid <= 1)
+        return fputs("usage: mobench-runner --guard FILE -- PROGRAM… | --guard FILE PID | --gate FILE\n", stderr), BAD_GUARD;
+    const int refused = understand(g, argv[2]);
+    if (refused != 0) return refused;
+    sigemptyset(&set);
+    for (int i = 0; i < 4; i++) sigaddset(&set, (int[]){SIGCHLD, SIGTERM, SIGINT, SIGHUP}[i]);
+    sigprocmask(SIG_BLOCK, &set, &open_signals);
+    signal(SIGPIPE, SIG_IGN);
+    if (is_gate) return gate(g, &set);
+    const int64_t kills = oom_kills();
+    int status = 0, sampler_status = -1;
+    w.spawned = clock_ns(CLOCK_MONOTONIC);
+    if (!is_program || start(g, &w, argv + 4, &open_signals, &set)) watch(g, &w, &set);
+    if (w.own && w.pid > 0) while (waitpid(w.pid, &status, 0) < 0 && errno == EINTR) {}
+    if (w.sampler > 0) {
+        close(w.sampler_feed);
+        while (waitpid(w.sampler, &sampler_status, 0) < 0 && errno == EINTR) {}
+    }
+    return report(g, &w, status, sampler_status, oom_kills() - kills);
+}
+
+int guard_main(int argc, char **argv) {
+    Guard guard = {0};
+    const int status = run(&guard, argc, argv);
+    json_free(guard.given);
+    return status;
+}
