@@ -86,7 +86,7 @@ def counted(
         return MetricValue(info.name, None, info.unit, reason="not_applicable")
     source = _source(samples, spans)
     if source is None:
-        return MetricValue(info.name, None, info.unit, reason="not_delivered")
+        return MetricValue(info.name, None, info.unit, reason=samples.why_not(info.channels) or "not_delivered")
     total = _total(source, samples, spans)
     if isinstance(total, str):
         return MetricValue(info.name, None, info.unit, source.method, reason=total)

@@ -2,8 +2,8 @@
 
 In: the requests, phases, memory marks and samples of a pass. Out: one `MetricValue` per metric. Guarantee: pure and
 repeatable; a metric without its ingredients is None with a reason (`not_applicable`: this workload has none;
-`not_delivered`: the target gave nothing; `denied`, `gone`: it has a file that could not be read), never 0 and never absent if it was asked for. Definitions:
-`mobench_lang/metrics.toml`.
+`not_delivered`: the target gave nothing; `denied`, `gone`: it has a file that could not be read), never 0 and never
+absent if it was asked for. Definitions: `mobench_lang/metrics.toml`.
 """
 
 from __future__ import annotations

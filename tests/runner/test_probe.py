@@ -38,7 +38,8 @@ def phone(tmp_path: Path) -> Path:
         "sys/class/power_supply/battery/current_now": "-512000\n",
         "sys/class/power_supply/battery/capacity": "81\n",
         "sys/class/power_supply/battery/type": "Battery\n",
-        "sys/bus/iio/devices/iio:device0/energy_value": "t=349894\nCH3(T=349894)[S2M_VDD_CPUCL2], 30203502\nCH4(T=1)[VSYS], 77\n",
+        "sys/bus/iio/devices/iio:device0/energy_value": "t=349894\nCH3(T=349894)[S2M_VDD_CPUCL2], 30203502\n"
+        "CH4(T=1)[VSYS], 77\n",
         "sys/bus/iio/devices/iio:device0/name": "s2mpg10-odpm\n",
         "sys/class/hwmon/hwmon3/in1_input": "5080\n",
         "sys/class/hwmon/hwmon3/in1_label": "VDD_IN\n",

@@ -137,7 +137,7 @@ def test_one_file_for_several_channels(start: Callable[..., Sampler], tmp_path: 
 def test_denied_missing_and_gone(
     start: Callable[..., Sampler], tmp_path: Path, tools: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Why a column is empty: not allowed, never there, or its device is no more (a process that ended stands for it)."""
+    """Why a column is empty: not allowed, never there, or its device is gone (a process that ended stands for it)."""
     secret = tmp_path / "secret"
     secret.write_text("1\n")
     secret.chmod(0)
@@ -286,7 +286,7 @@ def test_what_is_no_json(tools: Path, tmp_path: Path, text: str, why: str) -> No
 
 
 def test_hostile_names_come_back_as_they_went_in(start: Callable[..., Sampler], tmp_path: Path) -> None:
-    name = "a \"quoted\"\nname\t\\ $(reboot) – ü 𝄞"
+    name = 'a "quoted"\nname\t\\ $(reboot) – ü 𝄞'
     path = tmp_path / "$(reboot) 'x' \"y\""
     path.write_text("3\n")
     running = start(channels=[channel(path, name)], until="signal")
