@@ -33,7 +33,8 @@ class Attribute:
     Wh or mAh), `enum` (with `values`), `list of <type>`, `cpus` (`all`, `big_cores`, `little_cores` or a list of cpu
     numbers), and references: model engine device workload meter task source. `min`/`max` bound ints (inclusive).
     An `address` says where one physical device is reached: it is no part of a plan. A `reserved` attribute is part of
-    the language that this version cannot do yet; the text says what it will be.
+    the language that this version cannot do yet; the text says what it will be. One that is not for the `job` is the
+    host's: the instrument is not told.
     """
 
     type: str
@@ -44,6 +45,7 @@ class Attribute:
     required: bool = False
     default: str = ""
     address: bool = False
+    job: bool = True
     reserved: str = ""
 
 

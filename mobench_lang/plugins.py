@@ -92,7 +92,7 @@ class Engine(Protocol):
 class Completer(Protocol):
     """What an engine has beside `Engine` if the host does a part of the work for instruments that cannot."""
 
-    def complete(self, job: Job, platform: str, weights: Weights) -> Job:
+    def complete(self, job: Job, platform: str, engine: Entity, weights: Weights) -> Job:
         """The job as the instrument of a platform needs it, such as with its conversations rendered by the chat
         template of these weights. Raises RefusedError."""
 
@@ -133,7 +133,7 @@ class Maker(Protocol):
 
     def make(self, platform: str, options: Mapping[str, str], report: Report) -> Made:
         """The instrument for a platform, built if need be, kept in the user's cache. `options` are those of the command
-        line that were given (`ndk`: a folder, `cuda`: `yes`, `tool`: a name).
+        line that were given (`ndk`: a folder, `cuda`: `yes`).
 
         Raises PlatformError with what is wrong and what to do; where a compiler failed, with the end of its log.
         """

@@ -23,18 +23,15 @@ def command() -> None:
 @click.argument("platforms", nargs=-1, required=True, metavar="PLATFORM…")
 @click.option("--ndk", metavar="PATH", help="Android's NDK, for GPU backends: android-arm64+opencl, +vulkan.")
 @click.option("--cuda", is_flag=True, help="With CUDA, for `host` with NVIDIA's nvcc on the PATH.")
-@click.option("--tool", metavar="NAME", help="Another instrument of the engine than its runner, such as llama_bench.")
 @click.option("--engine", metavar="NAME", help="Whose runner, where several engines have one.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
-def build(  # noqa: PLR0917 - click passes by name
-    platforms: tuple[str, ...], ndk: str | None, cuda: bool, tool: str | None, engine: str | None, as_json: bool
-) -> None:
+def build(platforms: tuple[str, ...], ndk: str | None, cuda: bool, engine: str | None, as_json: bool) -> None:
     """Build the runner for each PLATFORM (`mobench runner list` has them); at once where it is built already."""
     from mobench_lang.cli.failing import Failure
     from mobench_lang.plugins import PlatformError
 
     maker = _maker(engine)
-    given = {"ndk": ndk, "cuda": "yes" if cuda else None, "tool": tool}
+    given = {"ndk": ndk, "cuda": "yes" if cuda else None}
     options = {name: value for name, value in given.items() if value is not None}
     made = []
     for platform in platforms:

@@ -124,7 +124,7 @@ class DeviceLoop:
                 seed=token_seed(plan.protocol.seed, cell_id),
             )
             if isinstance(engine, Completer):
-                job = engine.complete(job, device.session.platform, weights)
+                job = engine.complete(job, device.session.platform, cell.engine, weights)
             command = engine.launch(device.session.platform, cell.engine)
             return Prepared(job, command, plan.protocol, tuple(cell.labels.items()))
         except JobError as error:

@@ -87,16 +87,16 @@ def _jobs(build: Build, index: int, out: Path, *, cache: Path, platform: str, te
                     telling(f"{artifact.model}{'' if artifact.quant is None else f' {artifact.quant}'}")
                     found[key] = engine.obtain(artifact, cache)
                     _place(found[key].path, out / "models" / f"{artifact.key}.gguf")
-                job = _complete(engine, Job.model_validate_json(line), platform, found[key])
+                job = _complete(engine, cell.engine, Job.model_validate_json(line), platform, weights=found[key])
             except (PlatformError, PluginError, ArtifactError, RefusedError) as error:
                 raise UsageError(str(error)) from error
             file.write(job.model_dump_json().encode() + b"\n")
 
 
-def _complete(engine: Engine, job: Job, platform: str, weights: Weights) -> Job:
+def _complete(engine: Engine, value: Entity, job: Job, platform: str, *, weights: Weights) -> Job:
     known = job.model.model_copy(update={"sha256": weights.sha256, "size": weights.size})
     job = job.model_copy(update={"model": known})
-    return engine.complete(job, platform, weights) if isinstance(engine, Completer) else job
+    return engine.complete(job, platform, value, weights) if isinstance(engine, Completer) else job
 
 
 def _programs(cell: str, launch: Launch, programs: dict[str, Weights], out: Path) -> None:

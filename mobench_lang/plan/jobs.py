@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
 
+from mobench_lang import packs
 from mobench_lang.ir import Entity, Quantity, Record, Value
 from mobench_lang.plan.cell import Cell
 from mobench_lang.plan.errors import JobError
@@ -57,8 +58,9 @@ def job_engine(engine: Entity) -> JobEngine:
     """The engine of a job. Raises JobError, ValidationError."""
     known = JobEngine.model_fields.keys() - {"name", "extra"}
     attrs: dict[str, Any] = {"name": engine.pack, "extra": {}}
+    told = packs.manifests("engine")[engine.pack].parameters if engine.pack in packs.manifests("engine") else {}
     for key, value in engine.attrs:
-        if value is not None:
+        if value is not None and (key not in told or told[key].job):
             (attrs if key in known else attrs["extra"])[key] = _plain(value)
     return JobEngine.model_validate(attrs)
 

@@ -237,10 +237,22 @@ static bool start(const Guard *g, Watch *w, char **argv, const sigset_t *open_si
     return true;
 }
 
+/* A process of others that has ended and that its parent has not collected yet. */
+static bool is_corpse(pid_t pid) {
+    char path[32], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const bool read = file_text(fd, text, sizeof text) > 0;
+    close(fd);
+    const char *name_end = read ? strrchr(text, ')') : NULL;
+    return name_end != NULL && name_end[1] == ' ' && strchr("ZX", name_end[2]) != NULL;
+}
+
 static bool gone(const Watch *w) {
     siginfo_t info = {0};
     if (w->own) return waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == w->pid;
-    return kill(w->pid, 0) != 0 && errno == ESRCH;
+    return (kill(w->pid, 0) != 0 && errno == ESRCH) || is_corpse(w->pid);
 }
 
 static void send(const Watch *w, int number) {

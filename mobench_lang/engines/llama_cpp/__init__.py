@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mobench_lang.protocol import Job
 
 HOST = "host"
-WORKER, RUNNER, STOCK = "worker", "runner", "llama_bench"
-"""The instruments: the worker in this Python, the runner in C, llama.cpp's own tool."""
+WORKER, RUNNER = "worker", "runner"
+"""The instruments: the worker in this Python, the runner in C."""
 
 
 class LlamaCpp:
@@ -37,7 +37,7 @@ class LlamaCpp:
         from mobench_lang.plugins import PlatformError
 
         if platform != HOST:
-            return runners.built(platform, RUNNER).build
+            return runners.built(platform).build
         try:
             return library.build()
         except library.LibraryMissingError as error:
@@ -55,10 +55,9 @@ class LlamaCpp:
 
         return artifacts.pin(artifact, cache)
 
-    def complete(self, job: Job, platform: str, weights: Weights) -> Job:
-        """Conversations rendered for the runner of devices; the worker of this machine renders its own. Raises
-        RefusedError."""
-        if platform == HOST:
+    def complete(self, job: Job, platform: str, engine: Entity, weights: Weights) -> Job:
+        """Conversations rendered for the runner; the worker renders its own. Raises RefusedError."""
+        if _tool(platform, engine) == WORKER:
             return job
         from mobench_lang.engines.llama_cpp import rendering
 
@@ -68,9 +67,9 @@ class LlamaCpp:
         """On the host the worker of this package in this Python, elsewhere the runner; raises PlatformError."""
         from mobench_lang.plugins import Launch
 
-        tool = engine.get("tool") or (WORKER if platform == HOST else RUNNER)
+        tool = _tool(platform, engine)
         if tool != WORKER or platform != HOST:
-            return runners.launch(platform, str(tool), engine.get("backend"))
+            return runners.launch(platform, tool, engine.get("backend"))
         self.build(platform)
         # -P: the folder that mobench is called from must not shadow a module of the worker
         worker = ("-P", "-m", "mobench_lang.engines.llama_cpp.worker", "{job}", "{events}")
@@ -83,6 +82,10 @@ class LlamaCpp:
     def make(self, platform: str, options: Mapping[str, str], report: Report) -> Made:
         """Build a runner; raises PlatformError."""
         return runners.make(platform, options, report)
+
+
+def _tool(platform: str, engine: Entity) -> str:
+    return str(engine.get("tool") or (WORKER if platform == HOST else RUNNER))
 
 
 engine = LlamaCpp()

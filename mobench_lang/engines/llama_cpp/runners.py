@@ -1,6 +1,6 @@
-"""The instruments beside the worker: the measuring runner and llama-bench, per platform, and how they are started.
+"""The instrument beside the worker: the measuring runner, per platform, and how it is started.
 
-In: a platform, the tool that a spec asks for, options of the command line. Out: `Launch` and `Made`. Guarantee: only
+In: a platform, the instrument that a spec asks for, options of the command line. Out: `Launch`, `Made`. Guarantee: only
 what was built from today's sources is started; what is missing is an error that names the command that makes it.
 """
 
@@ -15,41 +15,34 @@ if TYPE_CHECKING:
     from mobench_lang.plugins import Launch, Made, Report
 
 _GPU = ("cuda", "opencl", "vulkan")
-_PROGRAMS = {"runner": "mobench-runner", "llama_bench": "llama-bench"}
 
 
-def built(platform: str, tool: str) -> Built:
-    """The program of a tool for a platform; raises PlatformError if it is not there, or is not of today's sources."""
+def built(platform: str) -> Built:
+    """The runner for a platform; raises PlatformError if it is not there, or is not of today's sources."""
     from mobench_lang.engines.llama_cpp.runner.build import find
     from mobench_lang.engines.llama_cpp.runner.recipes import ABOUT
     from mobench_lang.plugins import PlatformError
 
     if platform not in ABOUT:
         raise PlatformError(f"llama_cpp has no runner for {platform}; it has: {', '.join(ABOUT)}")
-    found = find(platform, _PROGRAMS[tool])
+    found = find(platform)
     if found is None or found.stale:
-        extra = "" if tool == "runner" else f" --tool {tool}"
         why = "is not built" if found is None else "was built from other sources than these"
-        raise PlatformError(f"the {tool} for {platform} {why}: mobench runner build {platform}{extra}")
+        raise PlatformError(f"the runner for {platform} {why}: mobench runner build {platform}")
     return found
 
 
 def launch(platform: str, tool: str, backend: object) -> Launch:
-    """How to start a tool on a platform; raises PlatformError."""
+    """How to start the runner on a platform; raises PlatformError."""
     from mobench_lang.plugins import Launch, PlatformError, Weights
 
-    if tool not in _PROGRAMS:
-        raise PlatformError(f"{tool} runs on the host alone; on {platform} the tools are: {', '.join(_PROGRAMS)}")
+    if tool != "runner":
+        raise PlatformError(f"the {tool} runs on the host alone; on {platform} leave `tool` out")
     if backend in _GPU:
         platform = f"{platform.partition('+')[0]}+{backend}"
-    names = {"runner"} if tool == "runner" else {"runner", tool}
-    files = {}
-    for name in sorted(names):
-        found = built(platform, name)
-        files[name] = Weights(found.path, found.sha256, found.size, found.build)
-    if tool == "runner":
-        return Launch(argv=("{runner}", "{job}", "{events}"), env={}, files=files)
-    return Launch(argv=("{runner}", "--llama-bench", f"{{{tool}}}", "{job}", "{events}"), env={}, files=files)
+    found = built(platform)
+    program = Weights(found.path, found.sha256, found.size, found.build)
+    return Launch(argv=("{runner}", "{job}", "{events}"), env={}, files={"runner": program})
 
 
 def known() -> list[Made]:
@@ -66,20 +59,17 @@ def known() -> list[Made]:
 
 
 def make(platform: str, options: Mapping[str, str], report: Report) -> Made:
-    """Build a tool for a platform, or find it built; raises PlatformError."""
+    """Build the runner for a platform, or find it built; raises PlatformError."""
     from mobench_lang.engines.llama_cpp.runner import build, recipes
     from mobench_lang.plugins import PlatformError
 
-    tool = options.get("tool", "runner")
-    if tool not in _PROGRAMS:
-        raise PlatformError(f"there is no tool {tool!r} to build; there is: {', '.join(_PROGRAMS)}")
     if options.get("cuda"):
         if platform != "host":
             raise PlatformError(f"--cuda is for the host, where nvcc is; {platform} is built without it")
         platform = "host+cuda"
     ndk = options.get("ndk")
     try:
-        return _made(build.build(platform, report, program=_PROGRAMS[tool], ndk=None if ndk is None else Path(ndk)))
+        return _made(build.build(platform, report, ndk=None if ndk is None else Path(ndk)))
     except recipes.RecipeError as error:
         raise PlatformError(str(error)) from error
 

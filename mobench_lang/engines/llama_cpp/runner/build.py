@@ -22,13 +22,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from mobench_lang import digests
+from mobench_lang import __version__, digests
 from mobench_lang.engines.llama_cpp.runner import fetch
 from mobench_lang.engines.llama_cpp.runner.recipes import SAME, Recipe, RecipeError, recipe
 
 SOURCES = "mobench_targets.runner"
 PROGRAM = "mobench-runner"
-STOCK = "llama-bench"
 _STEP = re.compile(r"^\[ *(\d+)(?:/(\d+)|%)\]")
 
 Report = Callable[[str, int, int], None]
@@ -73,7 +72,7 @@ def find(platform: str, program: str = PROGRAM) -> Built | None:
 def build(platform: str, report: Report, *, program: str = PROGRAM, ndk: Path | None = None) -> Built:
     """The program for a platform, compiled if need be. Raises RecipeError with the end of the log."""
     chosen = recipe(platform, ndk=ndk)
-    parts = {"from": made_from(program), "program": program, **chosen.identity}
+    parts = {"from": made_from(program), "program": program, "version": __version__, **chosen.identity}
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     home = _home(chosen.platform, program)
 
@@ -143,10 +142,10 @@ def _compile(chosen: Recipe, program: str, say: fetch.Say, report: Report) -> Pa
     llama = fetch.source(cache, say)
     cmake, ninja = fetch.cmake(cache, say), fetch.ninja(cache, say)
     _write_sources(tree / "source")
-    stock = program == STOCK
+    said = f"llama-cpp-python {fetch.BINDING}, runner {made_from(program)[:16]}"
     flags = [
-        *chosen.flags, f"-DLLAMA_CPP_DIR={llama}", f"-DCMAKE_MAKE_PROGRAM={ninja}",
-        f"-DLLAMA_BUILD_COMMON={'ON' if stock else 'OFF'}", f"-DLLAMA_BUILD_TOOLS={'ON' if stock else 'OFF'}",
+        *chosen.flags, f"-DLLAMA_CPP_DIR={llama}", f"-DCMAKE_MAKE_PROGRAM={ninja}", "-DLLAMA_BUILD_COMMON=OFF",
+        "-DLLAMA_BUILD_TOOLS=OFF", f"-DMOBENCH_VERSION={__version__}", f"-DMOBENCH_BUILD={said}",
     ]  # fmt: skip
     if chosen.zig is not None:
         flags += _wrappers(tree / "tools", fetch.zig(cache, say), *chosen.zig)
