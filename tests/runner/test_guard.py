@@ -80,7 +80,7 @@ def test_a_program_that_is_not_there(guard: Guard) -> None:
 
 
 def test_the_time_is_over(guard: Guard) -> None:
-    done = guard("--", *python("input()"), timeout_ns=50 * MS)
+    done = guard("--", *python("import signal; signal.pause()"), timeout_ns=50 * MS)
     found = said(done.stdout)
     assert done.returncode == 124
     assert (found["reason"], found["detail"], found["signal"]) == ("timeout", "ended after 0.05 s", signal.SIGTERM)
@@ -113,7 +113,7 @@ def test_a_child_that_outlives_its_parent_goes_too(guard: Guard, tmp_path: Path)
 )
 def test_a_limit_ends_it(guard: Guard, tmp_path: Path, bound: dict[str, int], detail: str) -> None:
     (tmp_path / "heat").write_text("45001\n")
-    done = guard("--", *python("input()"), poll_ns=5 * MS, limits=[limit(tmp_path / "heat", **bound)])
+    done = guard("--", *python("import signal; signal.pause()"), poll_ns=5 * MS, limits=[limit(tmp_path / "heat", **bound)])
     found = said(done.stdout)
     assert done.returncode == 120
     assert (found["reason"], found["detail"]) == ("too_hot", detail)
@@ -127,9 +127,9 @@ def test_a_limit_that_breaks_later(tools: Path, describe: Describe, tmp_path: Pa
     floor = {"reason": "low_battery", "path": str(battery), "scale": 10, "below": 200}
     out = tmp_path / "out.json"
     file = describe("guard", poll_ns=5 * MS, limits=[floor], out=str(out))
-    ready = "import sys; print('ready', file=sys.stderr, flush=True); input()"
+    ready = "import signal, sys; print('ready', file=sys.stderr, flush=True); signal.pause()"
     argv = [tools, "--guard", file, "--", *python(ready)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == b"ready\n"
         assert process.poll() is None
@@ -276,17 +276,17 @@ def test_a_gate_that_is_told_to_end(tools: Path, describe: Describe, tmp_path: P
     (tmp_path / "heat").write_text("41000\n")
     file = describe("gate", limits=[limit(tmp_path / "heat", above=40_000)], timeout_ns=NEVER)
     with subprocess.Popen([tools, "--gate", file], stdout=subprocess.PIPE) as process:
-        wait_for(lambda: blocks(process.pid, signal.SIGTERM))
+        wait_for(lambda: ignores(process.pid, signal.SIGPIPE))  # the last thing before it waits
         process.terminate()
         stdout, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
     assert said(stdout)["reason"] == "cancelled"
 
 
-def blocks(pid: int, number: int) -> bool:
-    """Whether a process has blocked a signal, to wait for it."""
+def ignores(pid: int, number: int) -> bool:
+    """Whether a process ignores a signal."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("SigBlk:"):
+        if line.startswith("SigIgn:"):
             return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False
 
