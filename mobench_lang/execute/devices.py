@@ -6,6 +6,7 @@ device, or the reason why one cannot be used. One device that cannot be opened n
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,15 +112,20 @@ async def open_fleet(
         raise UsageError(f"{', '.join(both)} is to be simulated and to be another device; choose one of them")
     scratch = runs / STATE
     fleet = Fleet()
+    entities: dict[str, Entity] = {}
     for name, value in zip(axis.labels, axis.values, strict=True):
         if name not in wanted or not isinstance(value, Entity):
             continue
         entity: Entity | Refusal = with_attribute(value, "serial", serials[name]) if name in serials else value
         if name in profiles:
             entity = await _simulate(fleet, value, profiles[name], scratch)
-        opened = (
-            entity if isinstance(entity, Refusal) else await open_device(name, entity, scratch, build.scripts(name))
-        )
+        if isinstance(entity, Refusal):
+            fleet.refused[name] = entity
+        else:
+            entities[name] = entity
+    # Beside each other: a phone takes seconds to say what it is.
+    found = await asyncio.gather(*(open_device(n, e, scratch, build.scripts(n)) for n, e in entities.items()))
+    for name, opened in zip(entities, found, strict=True):
         if isinstance(opened, Refusal):
             fleet.refused[name] = opened
         else:

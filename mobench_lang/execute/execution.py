@@ -201,8 +201,7 @@ class Execution:
         for level, message in [("info", note) for note in run.notes]:
             self.report(Notice(level, message))
             run.append("note", level=level, message=message)
-        for name, device in list(self.fleet.devices.items()):
-            await self._prepare(run, name, device)
+        await asyncio.gather(*(self._prepare_lane(run, lane) for lane in self.fleet.lanes()))
         self._record_weights(run)
         run.append_all([{"kind": "skip", **skip_fields(*trial)} for trial in self._missing(run.history)
                         if not _said(run.history, trial)])  # fmt: skip
@@ -226,6 +225,10 @@ class Execution:
             if manifest is not None and manifest.version != version:
                 text = f"the plan was compiled with {name} {version}, {manifest.version} is installed; compile it again"
                 self.report(Notice("warning", text))
+
+    async def _prepare_lane(self, run: Run, lane: list[Device]) -> None:
+        for device in lane:
+            await self._prepare(run, device.name, device)
 
     async def _prepare(self, run: Run, name: str, device: Device) -> None:
         """Set the conditions of a device; one that a required condition cannot be set on is refused."""
@@ -307,7 +310,10 @@ class Execution:
         return None
 
     async def _restore(self) -> None:
-        for device in self.fleet.devices.values():
+        await asyncio.gather(*map(self._restore_lane, self.fleet.lanes()))
+
+    async def _restore_lane(self, lane: list[Device]) -> None:
+        for device in lane:
             try:
                 await device.session.restore()
             except DeviceError as error:

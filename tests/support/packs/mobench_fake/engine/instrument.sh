@@ -1,5 +1,5 @@
 # The fake instrument for a phone's shell: as instrument.py, with nothing but builtins of mksh and `sleep`.
-# `hang` and `slow` tell a waiting test through the pipe /data/local/tmp/ready.
+# `pace` takes a second for each pass; `hang` and `slow` tell a waiting test through the pipe /data/local/tmp/ready.
 job=$(<"$1") events=$2
 field() { # NAME -> $REPLY, the first value of that name
     REPLY=${job#*\""$1"\":}
@@ -41,6 +41,7 @@ n=0
 while ((n < passes)); do
     now
     from=$t
+    [[ $behave != *pace* ]] || sleep 1
     if [[ $behave = *slow* ]]; then
         ((n)) || ready engine
         sleep 1
