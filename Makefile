@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 
 BIN := .venv/bin
 DEMO := demo
+# The measuring runners that the tests run: of this machine, and of a phone (under qemu).
+RUNNERS := host android-arm64+dotprod
 BENCHES := parity runner host_cost sampler startup language store
 # Ours to lint; embedded data and golden texts are not code.
 CODE := mobench_lang targets specs tests benchmarks .ci
@@ -30,7 +32,7 @@ endef
 export DEMO_TABLE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types golden package bench fmt lock clean
+.PHONY: help setup runners demo test check lint types golden package bench fmt lock clean
 
 help:  ## list the recipes
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -39,15 +41,18 @@ setup:  ## make .venv with everything (quick when nothing changed)
 	@test -n "$(PYTHON)" || { echo "setup: mobench needs Python 3.11 or later (Debian: apt-get install python3 python3-venv)" >&2; exit 2; }
 	@$(PYTHON) .ci/setup.py
 
+runners: setup  ## build the measuring runners that the tests need (minutes once, then nothing)
+	@$(BIN)/mobench runner build $(RUNNERS)
+
 demo: setup  ## set everything up and benchmark the embedded model on this machine
 	$(BIN)/mobench compile specs/examples/quickstart.bench -o $(DEMO)/build
 	$(BIN)/mobench exec $(DEMO)/build --runs $(DEMO)/runs --db $(DEMO)/mobench.duckdb
 	$(BIN)/mobench sql --db $(DEMO)/mobench.duckdb "$$DEMO_TABLE"
 
-test: setup  ## set everything up and run the tests
+test: setup runners  ## set everything up and run the tests
 	$(BIN)/pytest
 
-check: setup lint types package  ## what CI runs: lint, types, tests with golden files, the wheel
+check: setup runners lint types package  ## what CI runs: lint, types, tests with golden files, the wheel
 	$(BIN)/pytest --complete-golden
 
 lint: setup  ## ruff: rules and format
@@ -58,7 +63,7 @@ types: setup  ## mypy --strict
 	$(BIN)/mypy
 	$(BIN)/mypy .ci/setup.py .ci/package.py tests/conftest.py tests/test_golden.py tests/architecture tests/plugin tests/project
 
-golden: setup  ## rewrite the golden files; review them with git diff
+golden: setup runners  ## rewrite the golden files; review them with git diff
 	$(BIN)/pytest --update-golden
 	@git --no-pager diff --stat -- tests/golden
 

@@ -113,7 +113,9 @@ def test_a_child_that_outlives_its_parent_goes_too(guard: Guard, tmp_path: Path)
 )
 def test_a_limit_ends_it(guard: Guard, tmp_path: Path, bound: dict[str, int], detail: str) -> None:
     (tmp_path / "heat").write_text("45001\n")
-    done = guard("--", *python("import signal; signal.pause()"), poll_ns=5 * MS, limits=[limit(tmp_path / "heat", **bound)])
+    done = guard(
+        "--", *python("import signal; signal.pause()"), poll_ns=5 * MS, limits=[limit(tmp_path / "heat", **bound)]
+    )
     found = said(done.stdout)
     assert done.returncode == 120
     assert (found["reason"], found["detail"]) == ("too_hot", detail)

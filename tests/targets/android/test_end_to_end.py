@@ -54,7 +54,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     there = mobench(folder, "runner", "path", PLATFORM)
     if there.returncode != 0:
-        pytest.skip(f"the runner for {PLATFORM} is not built: mobench runner build {PLATFORM}")
+        pytest.fail(f"the runner for {PLATFORM} is not built; `make runners` builds what the tests need")
     if lacking := root.missing():
         pytest.fail(f"{', '.join(lacking)} missing: python3 .ci/setup.py tools installs the packages of the tests")
     (folder / "study.bench").write_text(SPEC)
