@@ -48,6 +48,8 @@ class Fix:
     safe: bool = False
 
 
+MANY_NAMES = 300  # from so many on, only those are suggested that begin alike
+
 Fact: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 
 
@@ -109,6 +111,9 @@ def suggest(word: str, known: Iterable[str], limit: int = 2) -> tuple[str, ...]:
     from difflib import SequenceMatcher, get_close_matches
 
     names = sorted(set(known))
+    if len(names) > MANY_NAMES:  # comparing costs 10 µs a name
+        first = word[:1].lower()
+        names = [n for n in names if abs(len(n) - len(word)) <= 2 and n[:1].lower() == first][:MANY_NAMES]
     folded = {n.lower(): n for n in reversed(names)}
     exact = [folded[word.lower()]] if word.lower() in folded else []
     swapped = [n for n in names if len(n) > 2 and sorted(n) == sorted(word)]  # `tyni`

@@ -28,7 +28,6 @@ class Count:
     cells: int = 0
     total: int = 0
     excluded: list[int] = field(default_factory=list)
-    kept_unknown: list[int] = field(default_factory=list)
     not_sampled: int = 0
     repeated: int = 0
 
@@ -37,7 +36,6 @@ def expand(bench: Bench, count: Count | None = None) -> Iterator[Vector]:
     """The cells that are to be measured, in order; `count` is filled while they are drawn."""
     count = count if count is not None else Count()
     count.excluded = [0] * len(bench.excludes)
-    count.kept_unknown = [0] * len(bench.excludes)
     left = _kept(_product(bench.walks, count), bench.excludes, count)
     if bench.design is None:
         for vector in left:
@@ -101,20 +99,37 @@ def picker(reads: tuple[int, ...]) -> Callable[[Vector], Vector]:
 
 
 def _kept(vectors: Iterator[Vector], clauses: tuple[Clause, ...], count: Count) -> Iterator[Vector]:
+    """The vectors that no clause takes; each that is taken counts for the first of them."""
     if not clauses:
         yield from vectors
         return
-    tests = [(picker(c.reads), frozenset(c.true), frozenset(c.unknown)) for c in clauses]
-    for vector in vectors:
-        for number, (pick, true, unknown) in enumerate(tests):
-            key = pick(vector)
-            if key in true:
+    never = len(clauses)
+    tests = [(picker(reads), first.get) for reads, first in _by_axes(clauses).items()]
+    if len(tests) == 1:
+        pick, first_of = tests[0]
+        for vector in vectors:
+            number = first_of(pick(vector), never)
+            if number == never:
+                yield vector
+            else:
                 count.excluded[number] += 1
-                break
-            if unknown and key in unknown:
-                count.kept_unknown[number] += 1
-        else:
+        return
+    for vector in vectors:
+        number = min([first_of(pick(vector), never) for pick, first_of in tests])
+        if number == never:
             yield vector
+        else:
+            count.excluded[number] += 1
+
+
+def _by_axes(clauses: tuple[Clause, ...]) -> dict[Vector, dict[Vector, int]]:
+    """For each set of axes that clauses read: the number of the first clause that is true for a combination."""
+    found: dict[Vector, dict[Vector, int]] = {}
+    for number, clause in enumerate(clauses):
+        first = found.setdefault(clause.reads, {})
+        for key in clause.true:
+            first.setdefault(key, number)
+    return found
 
 
 def size(walk: Walk) -> int:
@@ -168,6 +183,9 @@ def projections(steps: Iterable[Step], reads: tuple[int, ...]) -> Iterator[Vecto
     used = [step for step in steps if set(step.sets) & needed]
     position = {axis: at for at, axis in enumerate(a for s in used for a in s.sets)}
     local = [replace(s, reads=tuple(position[a] for a in s.reads)) for s in used]
+    if tuple(position) == reads:  # whole rows, of which no two are the same
+        yield from walk(local)
+        return
     pick = picker(tuple(position[a] for a in reads))
     seen: set[Vector] = set()
     for row in walk(local):

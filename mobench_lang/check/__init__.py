@@ -18,8 +18,16 @@ from mobench_lang.check.load import Loader, project_root
 from mobench_lang.check.schema import schema
 from mobench_lang.diagnostics import Diagnostic, Diagnostics, has_errors, in_order
 from mobench_lang.frozen import frozen
+from mobench_lang.garbage import uncollected
 from mobench_lang.lockfile import LOCK_FILE, Lock, LockError, read
 from mobench_lang.source import Source
+
+
+MAX_FAULTS = 1_000  # of one spec; what lies behind is not looked at
+
+
+class _Enough(Exception):  # noqa: N818 - an end, no error
+    """So many faults have been found that more would help nobody."""
 
 
 @frozen
@@ -41,21 +49,37 @@ def check_source(
 ) -> Checked:
     """Check a spec; `folder` is where its relative paths start (the file's own folder by default), `lock` stands for
     the lock file of its project."""
+    with uncollected():
+        return _check(source, folder, need_bench, lock)
+
+
+def _check(source: Source, folder: Path | None, need_bench: bool, lock: Lock | None) -> Checked:
     found: list[Diagnostic] = []
     folder = folder or (source.path.parent if source.path is not None else Path.cwd())
     root = project_root(folder)
     if lock is None:
         lock = _lock(root, source, folder, found)
-    loader = Loader(schema(), found.append, root, lock)
-    shown = source.path.name if source.path is not None else source.name
-    module = loader.load(source, folder, shown)
     bench: ir.Bench | None = None
     folders: Mapping[str, Path | None] = {}
-    if module.bench is not None:
-        bench, folders = check_bench(module, loader.schema)
-    elif need_bench and not has_errors(found):
-        found.append(messages.no_bench(source.span(0, 0)))
-    return Checked(None if has_errors(found) else bench, in_order(found), module.bench is not None, folders, lock)
+    has_bench = False
+
+    def report(fault: Diagnostic) -> None:
+        found.append(fault)
+        if len(found) >= MAX_FAULTS:
+            raise _Enough
+
+    try:
+        loader = Loader(schema(), report, root, lock)
+        module = loader.load(source, folder, source.path.name if source.path is not None else source.name)
+        has_bench = module.bench is not None
+        if has_bench:
+            bench, folders = check_bench(module, loader.schema)
+        elif need_bench and not has_errors(found):
+            found.append(messages.no_bench(source.span(0, 0)))
+    except _Enough:
+        last = found[-1].span
+        found.append(messages.too_many_faults(last.source.span(last.end, last.end), MAX_FAULTS))
+    return Checked(None if has_errors(found) else bench, in_order(found), has_bench, folders, lock)
 
 
 def _lock(root: Path, source: Source, folder: Path, found: list[Diagnostic]) -> Lock:

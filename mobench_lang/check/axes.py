@@ -26,7 +26,7 @@ from mobench_lang.syntax import ast
 if TYPE_CHECKING:
     from mobench_lang.source import Span
 
-MAX_AXIS = 1_000_000
+_COST = 4  # steps of a combination, beside those of its list
 
 
 @dataclass
@@ -170,7 +170,8 @@ class Axes:
             return None
         choices: list[ir.Choice] = []
         for key in projections(before, reads):
-            self.ev.budget.for_a_combination()
+            if not (self.ev.combinations(1, group.span) and self.ev.work(_COST, group.span)):
+                return None
             rows = self._rows(group, tables, fixed, self.at(reads, key))
             if rows is None:
                 return None

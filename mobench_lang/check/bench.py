@@ -6,7 +6,7 @@ even if another one is wrong; what follows from a reported fault stays silent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mobench_lang import ir
 from mobench_lang.check import entities, feasible, messages
 from mobench_lang.check.axes import Axes, AxisEnv, Group, Table, bound_entity
 from mobench_lang.check.claims import Claims
+from mobench_lang.check.clauses import Tried, try_out
 from mobench_lang.check.coerce import coerce
 from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.load import Module
@@ -96,6 +97,7 @@ class Checker:
         self.parts = Parts()
         self.origins = Origins(self.module)
         self.walks: tuple[ir.Walk, ...] = ()
+        self.tried: dict[str, Tried] = {}  # by text: many claims are about the same cells
 
     def run(self) -> ir.Bench | None:
         """All passes in order."""
@@ -394,40 +396,37 @@ class Checker:
 
     # ------------------------------------------------------------ clauses
 
-    def _keys(
-        self, condition: ast.Expr, usable: bool, *, clause: bool
-    ) -> tuple[tuple[int, ...], list[tuple[int, ...]], list[tuple[int, ...]]] | None:
-        """The axes that a condition reads, and the combinations for which it is true, and unknown (with a warning)."""
+    def _tried(self, condition: ast.Expr, usable: bool, *, clause: bool) -> Tried | None:
+        """The combinations for which a condition is true, and unknown (with a warning)."""
         if not usable:
             env = AxisEnv(self.scope, self.axes.tables, {})
             self.ev.value(condition, env)
             return None
-        reads = self.axes.reads(condition)
-        keys = {k: None for walk in self.walks for k in projections(walk.steps, reads)}
-        true: list[tuple[int, ...]] = []
-        unknown: list[tuple[int, ...]] = []
-        for key in keys:
-            self.ev.budget.for_a_combination()
-            truth = self.ev.truth(condition, self.axes.at(reads, key))
-            if isinstance(truth, Poison):
-                return None
-            if isinstance(truth, Hidden):
-                if not unknown:
-                    self.ev.tell(messages.unknown_truth(condition.span, truth.why, clause))
-                unknown.append(key)
-            elif truth:
-                true.append(key)
-        return reads, true, unknown
+        shown = expression_text(condition)
+        tried = self.tried.get(shown)
+        if tried is None:
+            tried = try_out(self.ev, self.axes, condition, reads := self.axes.reads(condition), self._reached(reads))
+        if tried is None:
+            return None
+        self.tried[shown] = tried
+        if tried.unknown:
+            self.ev.tell(messages.unknown_truth(condition.span, tried.why, clause))
+        return tried
+
+    def _reached(self, reads: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
+        """The combinations of some axes that the walks reach, each once."""
+        if len(self.walks) == 1:
+            return projections(self.walks[0].steps, reads)
+        return dict.fromkeys(k for walk in self.walks for k in projections(walk.steps, reads))
 
     def _clause(self, exclude: ast.Exclude, usable: bool) -> ir.Clause | None:
         because = "" if exclude.because is None else self.ev.value(exclude.because, self.scope)
-        keys = self._keys(exclude.condition, usable, clause=True)
-        if keys is None or not isinstance(because, str):
+        tried = self._tried(exclude.condition, usable, clause=True)
+        if tried is None or not isinstance(because, str):
             return None
-        reads, true, unknown = keys
         return ir.Clause(
             text=expression_text(exclude.condition), because=because, place=self.origins.place(exclude.span),
-            reads=reads, true=tuple(true), unknown=tuple(unknown),
+            reads=tried.reads, true=tried.true, unknown=tried.unknown,
         )  # fmt: skip
 
     # ------------------------------------------------------------ metrics and claims
@@ -470,11 +469,11 @@ class Checker:
         reads: tuple[int, ...] = ()
         true: tuple[tuple[int, ...], ...] | None = None
         if expect.condition is not None:
-            keys = self._keys(expect.condition, usable, clause=False)
-            if keys is None:
+            tried = self._tried(expect.condition, usable, clause=False)
+            if tried is None:
                 return None
-            reads, true = keys[0], tuple(keys[1])
-            if not true and not keys[2]:
+            reads, true = tried.reads, tried.true
+            if not true and not tried.unknown:
                 self.ev.tell(messages.where_matches_nothing(expect.condition.span))
         if claim is None:
             return None

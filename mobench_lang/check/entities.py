@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping
 
 from mobench_lang.check import messages
 from mobench_lang.check.coerce import coerce
-from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.evaluate import Evaluator, weight
 from mobench_lang.check.names import Env
 from mobench_lang.check.values import POISON, Ent, Hidden, Poison, Val, Word, text
 from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
+
+
+COST = 10  # steps that a refinement takes, beside those of its attributes
 
 
 def declare(ev: Evaluator, block: ast.Block, env: Env) -> Ent:
@@ -134,6 +137,8 @@ def refine(ev: Evaluator, base: Ent, entries: Iterable[ast.Arg], env: Env, span:
             return ev.tell(messages.target_is_fixed(entry.name, base.name))
     made = attributes_from(ev, base.kind, base.pack, entries, env)
     if made is None:
+        return POISON
+    if not ev.work(COST + sum(weight(v, ev.budget.steps) for v in base.attrs.values()), span):
         return POISON
     attrs, spans = {**base.attrs, **made[0]}, {**base.spans, **made[1]}
     changed = base.changed | frozenset(made[0])

@@ -7,9 +7,10 @@ bounded by a budget; a fault is reported once and poisons what is made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, DecimalException
+from itertools import chain, islice
 
 from mobench_lang.check import messages, units
 from mobench_lang.check.arithmetic import MAX_INT, arithmetic, comparable, compare
@@ -35,25 +36,28 @@ from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
-MAX_VALUES = 10_000_000  # a file may build at most so many values …
+MAX_VALUES = 10_000_000  # a spec with all that it uses may build at most so many values …
+MAX_STEPS = 1_500_000  # … in so many steps of about 1 µs, so that whatever is written ends within two seconds
 MAX_COMBINATIONS = 1_000_000  # of axes that lists and clauses of a matrix may be evaluated for
-FREE_STEPS = 100  # what one combination of a matrix may take of them for nothing
-MAX_STEPS = 1_000_000  # … in so many steps: a hostile comprehension ends within two seconds (1.4 s measured)
+MAX_TEXT = 1_000_000  # characters of one string
+MAX_NAMES = 100_000  # that may be looked through for one that was meant; then faults come without a suggestion
 
 
 @dataclass
 class Budget:
-    """What one file may still build."""
+    """What one spec, with all files that it uses, may still do."""
 
     values: int = MAX_VALUES
     steps: int = MAX_STEPS
-    told: bool = False
     combinations: int = MAX_COMBINATIONS
+    names: int = MAX_NAMES
+    told: bool = False
 
-    def for_a_combination(self) -> None:
-        """Room for one combination of a matrix: their number has a bound of its own, so plain clauses are free."""
-        self.combinations -= 1
-        self.steps = min(MAX_STEPS, self.steps + FREE_STEPS) if self.combinations >= 0 else 0
+    def near(self, names: Iterable[str]) -> list[str]:
+        """The names that may be looked through for one that was meant."""
+        found = list(islice(names, self.names))
+        self.names -= len(found)
+        return found
 
 
 @dataclass
@@ -122,7 +126,7 @@ class Evaluator:
         bound = env.find(expr.text)
         if bound is not None:
             if bound.namespace is not None:
-                return self.tell(messages.namespace_as_value(expr, sorted(bound.namespace)))
+                return self.tell(messages.namespace_as_value(expr, self.budget.near(sorted(bound.namespace))))
             if bound.outside:
                 return self.tell(messages.axis_without_value(expr, bound.span))
             if isinstance(bound.value, Ent) and expr.text in self.words(want):
@@ -134,10 +138,11 @@ class Evaluator:
         if expr.text in words:
             return Word(expr.text)
         if words and want is not None:
-            return self.tell(messages.unknown_word(expr.span, expr.text, want, words, list(env.names())))
-        if want is None and expr.text in self._all_words():
+            return self.tell(messages.unknown_word(expr.span, expr.text, want, words, self.budget.near(env.names())))
+        if want is None and expr.text in self.schema.words:
             return Word(expr.text)
-        return self.tell(messages.unknown_name(expr.span, expr.text, [*env.names(), *self.functions], want))
+        known = self.budget.near(chain(env.names(), self.functions))
+        return self.tell(messages.unknown_name(expr.span, expr.text, known, want))
 
     def words(self, want: Attribute | None) -> tuple[str, ...]:
         """The words that an attribute accepts."""
@@ -151,13 +156,6 @@ class Evaluator:
             case "cpus":
                 return ("all", "big_cores", "little_cores")
         return ()
-
-    def _all_words(self) -> set[str]:
-        found = set(self.schema.quants) | set(self.schema.targets) | {"all", "big_cores", "little_cores"}
-        for kind in (*self.schema.blocks, "conditions"):
-            for attribute in self.schema.attributes(kind).values():
-                found.update(attribute.values)
-        return found
 
     def _int(self, value: int, span: Span) -> Val:
         return value if -MAX_INT < value < MAX_INT else self.tell(messages.too_large(span))
@@ -175,7 +173,9 @@ class Evaluator:
                 return self.tell(messages.not_printable(part.span, kind_of(value)))
             pieces.append(label(value))
         joined = "".join(pieces)
-        return joined if len(joined) <= 1_000_000 else self.tell(messages.too_large(expr.span))
+        if len(joined) > MAX_TEXT:
+            return self.tell(messages.too_large(expr.span))
+        return joined if self.work(len(joined) // 100, expr.span) else POISON
 
     # ------------------------------------------------------------ lists
 
@@ -220,14 +220,31 @@ class Evaluator:
             return False
         return True
 
+    def work(self, steps: int, span: Span) -> bool:
+        """Take so many steps off the budget; False (after one report) when it is used up."""
+        self.budget.steps -= steps
+        if self.budget.steps < 0:
+            self._exhausted(span)
+            return False
+        return True
+
+    def combinations(self, count: int, span: Span) -> bool:
+        """Take so many combinations of axes off the budget; False (after one report) when it is used up."""
+        self.budget.combinations -= count
+        if self.budget.combinations < 0:
+            self._exhausted(span)
+            return False
+        return True
+
     def _exhausted(self, span: Span) -> Poison:
         if not self.budget.told:
             self.budget.told = True
-            many = self.budget.combinations < 0
-            found = (
-                messages.over_combinations(span, MAX_COMBINATIONS) if many else messages.over_budget(span, MAX_VALUES)
-            )
-            self.report(found)
+            if self.budget.combinations < 0:
+                self.report(messages.over_combinations(span, MAX_COMBINATIONS))
+            elif self.budget.values < 0:
+                self.report(messages.over_budget(span, MAX_VALUES))
+            else:
+                self.report(messages.over_steps(span, MAX_STEPS))
         return POISON
 
     def _range(self, expr: ast.Range, env: Env) -> Val:
@@ -368,10 +385,19 @@ class Evaluator:
             if not is_list(right):
                 return self.tell(messages.not_a_list(expr.right.span, kind_of(right)))
             assert isinstance(right, Sequence)  # noqa: S101 - is_list said so
-            return any(same(left, item) for item in right)
+            return self._within(left, right, expr.span)
         if not comparable(left, right, ordered=expr.op not in ("==", "!=")):
             return self.tell(messages.not_comparable(expr, kind_of(left), kind_of(right)))
+        if is_list(left) and not self.work(weight(left, self.budget.steps), expr.span):
+            return POISON
         return compare(expr.op, left, right)
+
+    def _within(self, item: Val, items: Sequence[Val], span: Span) -> Val:
+        """Whether a list has an element; a range of whole numbers need not be walked."""
+        if isinstance(items, range) and _whole(item):
+            return item in items
+        cost = len(items) * (weight(item, self.budget.steps) if is_list(item) else 1)
+        return any(same(item, one) for one in items) if self.work(cost, span) else POISON
 
     def _sides(self, expr: ast.Binary, env: Env) -> tuple[Val, Val]:
         """Both sides; a bare word on one side is read by the type of the other."""
@@ -420,7 +446,8 @@ class Evaluator:
             if bound is not None and bound.namespace is not None:
                 inner = bound.namespace.get(expr.name.text)
                 if inner is None:
-                    return self.tell(messages.not_exported(expr.name, expr.value.text, sorted(bound.namespace)))
+                    known = self.budget.near(sorted(bound.namespace))
+                    return self.tell(messages.not_exported(expr.name, expr.value.text, known))
                 return inner.value
         owner = self.value(expr.value, env)
         if isinstance(owner, Poison | Hidden):
@@ -501,6 +528,21 @@ def element(want: Attribute | None) -> Attribute | None:
 
 def _is_word(expr: ast.Expr, env: Env) -> bool:
     return isinstance(expr, ast.Name) and env.find(expr.text) is None
+
+
+def weight(value: Val, enough: int) -> int:
+    """How many values a value holds, itself included; counting ends at `enough`."""
+    count, waiting = 0, [value]
+    while waiting and count <= enough:
+        one = waiting.pop()
+        count += 1
+        if isinstance(one, tuple):
+            if count + len(one) > enough:
+                return count + len(one)
+            waiting.extend(one)
+        elif isinstance(one, range):
+            count += len(one)
+    return count
 
 
 def _whole(value: Val) -> bool:

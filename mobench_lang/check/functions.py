@@ -14,7 +14,7 @@ from pathlib import Path
 from mobench_lang.check import messages
 from mobench_lang.check.arithmetic import MAX_INT, arithmetic, comparable, compare, plain
 from mobench_lang.check.coerce import coerce
-from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.evaluate import Evaluator, weight
 from mobench_lang.check.library import shipped
 from mobench_lang.check.names import Env
 from mobench_lang.check.units import Qty
@@ -25,6 +25,7 @@ from mobench_lang.packs import Attribute
 from mobench_lang.syntax import ast
 
 MAX_JSONL = 256 * 1024 * 1024
+COST = 10  # steps that a new thing takes, beside those of its attributes
 MAX_EXPONENT = 60  # powers of ten of a number in a data file
 
 
@@ -230,6 +231,8 @@ def _generate(ev: Evaluator, call: ast.Call, env: Env) -> Val:
     if "output" not in values:
         return ev.tell(messages.missing_argument(call.span, "generate", "output", list(known)))
     keys = [k for k in known if k in values]
+    if not ev.work(COST + sum(weight(v, ev.budget.steps) for v in values.values()), call.span):
+        return POISON
     name = f"generate({', '.join(f'{k} = {text(values[k])}' for k in keys)})"
     made = Ent("workload", name, name, "", values, spans, call.span)
     return made if check_workload(ev, made) else POISON
@@ -289,6 +292,8 @@ def _elements(ev: Evaluator, call: ast.Call, env: Env, name: str) -> Val:
     if args is None:
         return POISON
     value = args["list"]
+    if isinstance(value, Sequence) and is_list(value) and name != "len":
+        return value if ev.work(len(value), call.span) else POISON
     if isinstance(value, Hidden) or is_list(value):
         return value
     return ev.tell(messages.not_a_list(call.args[0].span if call.args else call.span, kind_of(value)))

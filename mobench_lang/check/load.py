@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mobench_lang.check import entities, messages
-from mobench_lang.check.evaluate import Evaluator
+from mobench_lang.check.evaluate import Budget, Evaluator
 from mobench_lang.check.functions import MAX_JSONL, functions
 from mobench_lang.check.library import shipped
 from mobench_lang.check.names import Bound
@@ -95,6 +95,7 @@ class Loader:
     report: Callable[[Diagnostic], None]
     root: Path | None
     lock: Lock = NO_LOCK
+    budget: Budget = field(default_factory=Budget)
     modules: dict[str, Module | None] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
 
@@ -107,7 +108,7 @@ class Loader:
         for diagnostic in found:
             self.report(diagnostic)
         known = functions(folder or _library_folder(shown), self._text)
-        evaluator = Evaluator(self.schema, self.report, known, lock=self.lock)
+        evaluator = Evaluator(self.schema, self.report, known, self.budget, lock=self.lock)
         module = Module(source, tree, folder, shown, evaluator)
         _predeclare(module, self.schema)
         for item in tree.items:
@@ -133,7 +134,7 @@ class Loader:
                 elif target.bench is not None and target.bench.name and target.bench.name.text == name.text:
                     self.report(messages.import_of_bench(name, target.shown))
                 elif not _lost(target.tree, name.text):
-                    self.report(messages.not_exported(name, target.shown, sorted(exports)))
+                    self.report(messages.not_exported(name, target.shown, self.budget.near(sorted(exports))))
             _enter(module, name, Entry(name.span, bound=Bound(bound.value, name.span, bound.want)))
 
     def _target(self, module: Module, use: ast.Use, chain: tuple[str, ...]) -> Module | None:

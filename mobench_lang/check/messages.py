@@ -538,6 +538,28 @@ def over_combinations(span: Span, limit: int) -> Diagnostic:
     )
 
 
+def over_steps(span: Span, limit: int) -> Diagnostic:
+    """E0334, of the work that it takes."""
+    return Diagnostic(
+        "E0334",
+        f"working this spec out takes more than {limit:,} steps",
+        span,
+        "stopped here",
+        helps=("shorten a range or a comprehension, or let it do less for each element",),
+    )
+
+
+def too_many_faults(span: Span, limit: int) -> Diagnostic:
+    """E0107."""
+    return Diagnostic(
+        "E0107",
+        f"{limit:,} faults were found, and the rest of the spec was not looked at",
+        span,
+        "stopped here",
+        helps=("mend the first ones: they may be the cause of others",),
+    )
+
+
 def over_budget(span: Span, limit: int) -> Diagnostic:
     """E0334."""
     return Diagnostic(

@@ -46,6 +46,15 @@ class Schema:
         return tuple(dict.fromkeys(q for m in self.engines.values() for q in m.quants))
 
     @cached_property
+    def words(self) -> frozenset[str]:
+        """Every word that some attribute accepts."""
+        found = {*self.quants, *self.targets, "all", "big_cores", "little_cores"}
+        for kind in (*self.blocks, "conditions"):
+            for attribute in self.attributes(kind).values():
+                found.update(attribute.values)
+        return frozenset(found)
+
+    @cached_property
     def conditions(self) -> dict[str, Attribute]:
         """Every condition that some target can set."""
         return {k: a for m in self.targets.values() for k, a in m.conditions.items()}

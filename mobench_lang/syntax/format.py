@@ -24,10 +24,9 @@ COMMENT_COLUMN = 49
 
 def format_source(source: Source) -> tuple[str, Diagnostics]:
     """The text of a source in the one style, and what was found while parsing it."""
-    file, found = parse(source)
-    if has_errors(found):
-        return source.text, found
-    return format_file(file), found
+    with uncollected():
+        file, found = parse(source)
+        return (source.text if has_errors(found) else format_file(file)), found
 
 
 def format_file(file: ast.File) -> str:

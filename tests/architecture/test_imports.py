@@ -23,6 +23,7 @@ CONTRACTS = (
     "mobench_lang.lockfile",
     "mobench_lang.plan.model",
     "mobench_lang.protocol",
+    "mobench_lang.garbage",
     "mobench_lang.pauses",
     "mobench_lang.battery",
     "mobench_lang.entry_points",
