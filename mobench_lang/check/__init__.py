@@ -22,7 +22,6 @@ from mobench_lang.garbage import uncollected
 from mobench_lang.lockfile import LOCK_FILE, Lock, LockError, read
 from mobench_lang.source import Source
 
-
 MAX_FAULTS = 1_000  # of one spec; what lies behind is not looked at
 
 

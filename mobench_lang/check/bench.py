@@ -22,7 +22,7 @@ from mobench_lang.check.names import Bound
 from mobench_lang.check.origins import Origins
 from mobench_lang.check.procedure import Procedure
 from mobench_lang.check.schema import DECLARED, PROTOCOL_BLOCKS, ROLES, Schema
-from mobench_lang.check.values import POISON, Ent, Folder, Hidden, Poison, Rec, Val, label
+from mobench_lang.check.values import POISON, Ent, Folder, Poison, Rec, Val, label
 from mobench_lang.matrix import Count, expand, projections, size
 from mobench_lang.metrics import DEFAULT_METRICS, RESULT_COLUMNS
 from mobench_lang.packs import Attribute

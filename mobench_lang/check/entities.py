@@ -17,7 +17,6 @@ from mobench_lang.packs import Attribute
 from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
-
 COST = 10  # steps that a refinement takes, beside those of its attributes
 
 

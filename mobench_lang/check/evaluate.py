@@ -446,8 +446,8 @@ class Evaluator:
             if bound is not None and bound.namespace is not None:
                 inner = bound.namespace.get(expr.name.text)
                 if inner is None:
-                    known = self.budget.near(sorted(bound.namespace))
-                    return self.tell(messages.not_exported(expr.name, expr.value.text, known))
+                    near = self.budget.near(sorted(bound.namespace))
+                    return self.tell(messages.not_exported(expr.name, expr.value.text, near))
                 return inner.value
         owner = self.value(expr.value, env)
         if isinstance(owner, Poison | Hidden):

@@ -12,6 +12,7 @@ or have one statement a line; at most one blank line; `=`, `in` and `{` in colum
 from __future__ import annotations
 
 from mobench_lang.diagnostics import Diagnostics, has_errors
+from mobench_lang.garbage import uncollected
 from mobench_lang.source import Source
 from mobench_lang.syntax import ast
 from mobench_lang.syntax.align import align

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mobench_lang.check.evaluate import MAX_STEPS, MAX_VALUES, Budget
+from mobench_lang.check.evaluate import MAX_NAMES, MAX_STEPS, MAX_VALUES, Budget
 from tests.support.specs import MODEL, bench, check, compiles, declares, matrix, rejects, shown, value
 
 SPECS = sorted((Path(__file__).resolve().parents[2] / "specs").glob("**/*.bench"))
@@ -27,7 +27,7 @@ def within(seconds: float) -> Iterator[None]:
 @pytest.fixture
 def small_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the steps and fewer combinations, so that using them up takes a moment only."""
-    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, MAX_STEPS // 10, False, 50_000))
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, MAX_STEPS // 10, 50_000, MAX_NAMES, False))
 
 
 def test_the_whole_budget_is_used_up_in_bounded_time() -> None:
@@ -141,6 +141,13 @@ def test_many_of_everything() -> None:
         compiles(matrix(f"device in [{', '.join(f'd{i}' for i in range(2000))}]", without="device", before=many))
 
 
+def test_after_a_thousand_faults_the_rest_is_not_looked_at() -> None:
+    with within(60):
+        found = check(bench("\n".join(f"measure nothing{i}" for i in range(1500)))).diagnostics
+    assert [d.code for d in found].count("E0701") == 1000
+    assert [d.code for d in found if d.code != "E0701"] == ["E0107"]
+
+
 def test_a_long_axis() -> None:
     with within(30):
         compiles(matrix("ubatch in 1..100_000\nsample 5 seed 1"))
@@ -241,6 +248,6 @@ def test_every_single_word_as_a_value() -> None:
 
 
 def test_a_clause_over_many_combinations_is_no_hostile_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, 2_000, False, 1_000))
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, 10_000, 1_000, MAX_NAMES, False))
     axes = "prompt in 1..20\noutput in 1..20\nworkload in [generate(prompt = prompt, output = output)]"
     compiles(matrix(axes + "\nexclude where prompt + output > 30 and prompt * 2 > output + 3", without="workload"))
