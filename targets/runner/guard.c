@@ -4,7 +4,9 @@
  * `out` names. A guarded program runs in a process group of its own; nothing of the group is left when the guard ends,
  * whatever ended it. With `sample`, a sampler follows the program and ends with it.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>

@@ -4,7 +4,9 @@
  * page size, kernel, free space, and each sensor with its first reading or the reason why it has none. Nothing is guessed:
  * units are those of the kernel's documentation, and some vendors do not keep to them.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <glob.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>

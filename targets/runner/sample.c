@@ -4,7 +4,9 @@
  * Descriptors are kept open and read with pread, once per row for all channels of a file; rows go to a buffer that is
  * written when it is full. Nothing is allocated once the first row is read.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>

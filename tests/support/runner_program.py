@@ -27,7 +27,8 @@ def compile_runner(folder: Path, *flags: str) -> Path:
     absent = sorted(SIDE_TOOLS - {path.stem for path in sources})
     rest = folder / "absent.c"
     rest.write_text(
-        "".join(
+        "typedef int Absent;\n"
+        + "".join(
             f"int {n}_main(int c, char **v);\nint {n}_main(int c, char **v) {{ (void)c; (void)v; return 2; }}\n"
             for n in absent
         )

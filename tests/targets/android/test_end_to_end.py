@@ -41,10 +41,20 @@ bench study {
 """
 
 
+CACHE = {name: value for name, value in os.environ.items() if name == "MOBENCH_CACHE"}
+"""Where `make runners` built, as it was before tests of the engine took a cache of their own."""
+
+
 def mobench(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mobench_lang.cli.main", *words]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=300, env=os.environ | env
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={k: v for k, v in os.environ.items() if k != "MOBENCH_CACHE"} | CACHE | env,
     )
 
 
