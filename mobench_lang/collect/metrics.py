@@ -34,8 +34,8 @@ ALWAYS = (
 class PassData:
     """What is known of one pass, on a device with so many `cores`. `load` is the load of the launch where this trial
     carries it; `launched` is when the instrument's process began, None where that is not known; `prompted` is False
-    where the workload has no prompt (it starts from the beginning-of-sequence token); `start` and `end` bound the
-    pass."""
+    where the workload has no prompt (it starts from the beginning-of-sequence token); `thermal_levels` are the system's
+    before and after the launch; `start` and `end` bound the pass."""
 
     start: int
     end: int
@@ -49,6 +49,7 @@ class PassData:
     prompted: bool
     cores: int | None = None
     launched: int | None = None
+    thermal_levels: Sequence[int] = ()
 
 
 def measure(data: PassData, wanted: Iterable[str]) -> tuple[MetricValue, ...]:
@@ -202,7 +203,10 @@ def _sampled(info: MetricInfo, data: PassData) -> MetricValue:
 
 
 def _derived(info: MetricInfo, data: PassData, missing: MetricValue) -> MetricValue:
-    """CPU load from counters of CPU time; what was missing where there are none either."""
+    """CPU load from counters of CPU time, the thermal level from the states around the launch; what was missing where
+    there are none either."""
+    if info.name == "thermal_status" and data.thermal_levels:
+        return MetricValue(info.name, float(max(data.thermal_levels)), info.unit, "the higher of before and after")
     wall = data.end - data.start
     if wall <= 0:
         return missing

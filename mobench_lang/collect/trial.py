@@ -181,6 +181,7 @@ def _trial(
             prompted=_prompted(read.job),
             cores=read.cores,
             launched=_launched(read),
+            thermal_levels=_thermal_levels(read.state),
         )
         metrics = measure(data, wanted)
     else:
@@ -210,6 +211,12 @@ def _launched(read: Folder) -> int | None:
     if isinstance(spawned, int):
         return spawned
     return None if read.events.start is None else read.events.start.t
+
+
+def _thermal_levels(state: Mapping[str, Any]) -> tuple[int, ...]:
+    around = [state.get(name) for name in ("before", "after")]
+    levels = [one.get("thermal_status") for one in around if isinstance(one, dict)]
+    return tuple(level for level in levels if isinstance(level, int))
 
 
 def _load(phases: Sequence[Phase]) -> Window | None:

@@ -206,6 +206,15 @@ def test_a_short_window_between_two_slow_readings_is_interpolated(tmp_path: Path
     assert found.method == "zone0; interpolated"
 
 
+def test_the_thermal_level_is_that_around_the_launch(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, metrics=("thermal_status",))
+    folder = run.launch()
+    assert measured(run)["thermal_status"].reason == "not_delivered"
+    around = {"before": {"thermal_status": 0}, "after": {"thermal_status": 2}}
+    (folder / "state.json").write_text(json.dumps(around))
+    assert measured(run)["thermal_status"].value == 2
+
+
 def test_damaged_samples_cost_only_themselves(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, metrics=("soc_temp",))
     lines = sampled().splitlines()
