@@ -161,7 +161,9 @@ class Outcome:
     `engine_error`, `too_hot`, `cancelled`) with a detail.
 
     `spawned` and `exited` are when the process began and was gone, on the device's monotonic clock in ns (the clock of
-    the events), None where that is not known.
+    the events), None where that is not known. `slept_ns` is for how long the device stood still in between (it was
+    suspended, or the launch was frozen), `cpu_ns` the CPU time of everything that the launch started; None where the
+    device cannot say.
     """
 
     status: Literal["ok", "failed"]
@@ -169,6 +171,8 @@ class Outcome:
     detail: str = ""
     spawned: int | None = None
     exited: int | None = None
+    slept_ns: int | None = None
+    cpu_ns: int | None = None
 
 
 class Session(Protocol):
@@ -183,9 +187,10 @@ class Session(Protocol):
     async def state(self) -> dict[str, Any]:
         """What changes: temperatures, load, governor, clocks, memory; read before and after a launch.
 
-        Read by the core: `t` (device clock, ns), `temperature` (m°C of the default sensor, None without one),
-        `others_busy_ns` (CPU time of all cores that went to others than mobench, a counter), `steal_ns` (a counter),
-        `cores`. All are optional.
+        Read by the core: `t` (device clock, ns), `wall_ns` (its wall clock, UTC), `temperature` (m°C of the default
+        sensor, None without one), `others_busy_ns` (CPU time of all cores that went to others than mobench, a counter)
+        or `busy_ns` (that went to anybody, where the launch's own is in its `Outcome`), `steal_ns` (a counter),
+        `cores`, `throttled` (whether heat or the battery holds its clocks back now). All are optional.
         """
 
     async def prepare(self, conditions: tuple[PlanSetting, ...]) -> list[dict[str, Any]]:

@@ -94,7 +94,7 @@ def _load(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if limit is None:
         return (), ()
-    share = busy_share(before, now)
+    share = busy_share(before, now, own_ns=0)  # nothing of mobench is at work
     if share is None:
         return (), ("background load cannot be read",)
     if share >= limit:
@@ -102,10 +102,19 @@ def _load(
     return (), ()
 
 
-def busy_share(before: dict[str, Any], after: dict[str, Any], counter: str = "others_busy_ns") -> float | None:
-    """The share of all cores that a counter grew by between two states; None where the device does not count it."""
+def busy_share(
+    before: dict[str, Any], after: dict[str, Any], counter: str = "others_busy_ns", *, own_ns: int | None = None
+) -> float | None:
+    """The share of all cores that a counter grew by between two states; None where the device does not count it.
+
+    A device that counts everybody's time together needs `own_ns`, how much of it was mobench's.
+    """
+    if counter not in after and own_ns is not None and counter == "others_busy_ns":
+        counter = "busy_ns"
+    else:
+        own_ns = 0
     try:
         wall = (after["t"] - before["t"]) * after["cores"]
-        return max(0.0, (after[counter] - before[counter]) / wall) if wall > 0 else None
+        return max(0.0, (after[counter] - before[counter] - own_ns) / wall) if wall > 0 else None
     except (KeyError, TypeError):
         return None

@@ -30,8 +30,9 @@ BUSY_SHARE = 0.05
 """Others used more than this share of all cores during a launch: `busy_host`."""
 STOLEN_SHARE = 0.02
 """The hypervisor withheld more than this share: `cpu_stolen`."""
-CLOCK_JUMP_NS = 1_000_000_000
-"""The wall clock moved by this much more or less than the monotonic one: the machine slept, or its time was set."""
+CLOCK_JUMP_NS = 2_000_000_000
+"""The wall clock moved by this much more or less than the device's own: the machine slept, or its time was set. Some
+devices tell whole seconds only."""
 SHORTEST_NS = 500_000_000
 """Below this, the system's 10 ms ticks are too coarse for a share."""
 COLLECT_S = 60.0
@@ -116,7 +117,7 @@ async def launch(
         raise StoreFullError(
             f"no space left in {run.folder}; the launch is not recorded. Make room and run the same command again"
         )
-    around = {"before": before, "after": after, "spawned": outcome.spawned}
+    around = {"before": before, "after": after, "spawned": outcome.spawned, "slept_ns": outcome.slept_ns}
     write_atomic(folder / "state.json", json.dumps(around).encode() + b"\n", durable=False)
     await sync_files(folder)
     wall = time.monotonic_ns() - begin
@@ -126,7 +127,7 @@ async def launch(
         status=result.status,
         reason=result.reason,
         detail=result.detail,
-        flags=[*_gate_flags(opened), *_host_flags(before, after), *_sample_flags(folder), *result.flags],
+        flags=[*_gate_flags(opened), *_host_flags(before, after, outcome), *_sample_flags(folder), *result.flags],
         engine_start_ns=result.engine_start_ns,
         overhead_ns=_overhead(wall, result),
     )
@@ -181,23 +182,28 @@ def _gate_flags(opened: gate.Gate) -> list[str]:
     return [] if opened.passed else ["gate_unknown"]
 
 
-def _host_flags(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """A busy host is marked, not waited for; so is a clock that stood still or was set."""
+def _host_flags(before: dict[str, Any], after: dict[str, Any], outcome: Outcome) -> list[str]:
+    """A busy host is marked, not waited for; so is a device that stood still, or was slowed, or whose clock was set."""
     flags = []
-    if abs(_drift(after) - _drift(before)) > CLOCK_JUMP_NS:
+    first, last = _drift(before), _drift(after)
+    if first is not None and last is not None and abs(last - first) > CLOCK_JUMP_NS:
         flags.append("clock_jumped")
+    if outcome.slept_ns:
+        flags.append("slept")
+    if before.get("throttled") or after.get("throttled"):
+        flags.append("throttled")
     if after.get("t", 0) - before.get("t", 0) < SHORTEST_NS:
         return flags
-    if (gate.busy_share(before, after) or 0) > BUSY_SHARE:
+    if (gate.busy_share(before, after, own_ns=outcome.cpu_ns) or 0) > BUSY_SHARE:
         flags.append("busy_host")
     if (gate.busy_share(before, after, "steal_ns") or 0) > STOLEN_SHARE:
         flags.append("cpu_stolen")
     return flags
 
 
-def _drift(state: dict[str, Any]) -> int:
-    """The wall clock less the monotonic one; 0 where the device tells only one of them."""
-    return int(state["wall_ns"] - state["t"]) if "wall_ns" in state and "t" in state else 0
+def _drift(state: dict[str, Any]) -> int | None:
+    """The wall clock less the device's own; None where it does not tell both, or is gone."""
+    return int(state["wall_ns"] - state["t"]) if "wall_ns" in state and "t" in state else None
 
 
 def _sample_flags(folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ from shlex import quote
 from typing import Any
 
 from mobench_targets.shell.platform import Changes, Channel, Sampling, Sensor
+from mobench_targets.shell.standing import clocks, processors
 from mobench_targets.shell.transport import Transport
 
 from mobench_lang.ir import Quantity, Value
@@ -22,8 +23,6 @@ from mobench_lang.plan.model import PlanSetting
 from mobench_lang.plugins import DeviceError
 
 ROOT = "~/.mobench"
-TICKS = 100
-"""Clock ticks of /proc/stat in a second: USER_HZ, fixed in the kernel's interface on ARM and x86."""
 REFUSED = 3
 _ARCH = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "amd64": "x86_64"}
 
@@ -38,6 +37,7 @@ class Board:
         self._settings = settings
         self._heat: Sensor | None = None
         self._sampling: Sampling | None = None
+        self._cores: int | None = None
 
     # ------------------------------------------------------------ what it is
 
@@ -47,6 +47,7 @@ class Board:
         one = {key: values[-1] for key, values in said.items()}
         if one.get("arch") not in _ARCH:
             raise DeviceError("unsupported", f"there is no runner for the processor {one.get('arch', 'unknown')!r}")
+        self._cores = _whole(one.get("cores"))
         heat = (await self._say(link, "heat")).strip()
         self._heat = Sensor(heat) if heat else None
         hz, every = (await self._say(link, "rate")).split()
@@ -62,7 +63,7 @@ class Board:
             "cpu": one.get("cpu") or one.get("model") or "unknown",
             "model": one.get("model") or None,
             "hostname": one.get("hostname"),
-            "cores": _whole(one.get("cores")),
+            "cores": self._cores,
             "ram_bytes": _kib(one.get("ram_kib")),
             "swap_bytes": _kib(one.get("swap_kib")),
             "os": one.get("os") or "Linux",
@@ -81,14 +82,9 @@ class Board:
     def standing(self, one: dict[str, str], said: dict[str, list[str]]) -> dict[str, Any]:
         """The state from what `board.sh state` said."""
         found: dict[str, Any] = {"temperature": _whole(one.get("temperature"))}
-        if "uptime" in one:
-            seconds, _, hundredths = one["uptime"].partition(".")
-            found["t"] = int(seconds) * 1_000_000_000 + int(hundredths or "0") * 10_000_000
-        ticks = one.get("stat", "").split()
-        if len(ticks) >= 8:
-            found["steal_ns"] = int(ticks[7]) * (1_000_000_000 // TICKS)
+        found |= clocks(one.get("uptime"), one.get("wall")) | processors(one.get("stat"))
         found |= {
-            "wall_s": _whole(one.get("wall")),
+            "cores": self._cores,
             "load_1min": float(one["load"]) if "load" in one else None,
             "memory_available": _kib(one.get("memory_kib")),
             "clocks_khz": {name: int(khz) for name, khz in map(str.split, said.get("clock", ())) if khz.isdigit()},

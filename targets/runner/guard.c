@@ -16,6 +16,8 @@
 
 int sample_main(int argc, char **argv);
 
+#define STALL 1000000000 /* ns: a pause that takes so much longer than asked for is no pause any more */
+
 enum { LIMITS = 16, ENDED = 120, TIMED_OUT = 124, NOT_STARTED = 127, BAD_GUARD = 2 };
 
 typedef struct {
@@ -167,7 +169,7 @@ typedef struct {
     pid_t pid, sampler;
     bool own; /* started here, so that its end can be waited for */
     int sampler_feed;
-    int64_t spawned, exited;
+    int64_t spawned, exited, slept;
     const char *reason;
     char detail[160];
 } Watch;
@@ -285,8 +287,10 @@ static void watch(Guard *g, Watch *w, const sigset_t *set) {
             snprintf(w->detail, sizeof w->detail, "%" PRId64 ", ended %s %" PRId64, limit->value, limit->value > limit->above ? "above" : "below",
                      limit->value > limit->above ? limit->above : limit->below);
         } else {
-            const int64_t pause = g->count == 0 && w->own ? left : shorter(left, g->poll_ns);
+            const int64_t pause = shorter(left, g->poll_ns), before = clock_ns(CLOCK_BOOTTIME);
             const int told = gone(w) ? 0 : signal_within(set, pause);
+            const int64_t late = clock_ns(CLOCK_BOOTTIME) - before - pause; /* counts while the device is suspended, too */
+            if (late > STALL) w->slept += late;
             if (told == 0 || told == SIGCHLD) continue;
             w->reason = "cancelled";
             snprintf(w->detail, sizeof w->detail, "%s", strsignal(told));
@@ -315,7 +319,7 @@ static int report(const Guard *g, const Watch *w, int status, int sampler_status
     else json_put(&line, ",\"status\":null,\"signal\":null");
     if (started) json_put(&line, ",\"spawned\":%" PRId64 ",\"exited\":%" PRId64, w->spawned, w->exited);
     else json_put(&line, ",\"spawned\":null,\"exited\":null");
-    json_put(&line, ",\"oom_kills\":%" PRId64 ",\"sampler\":", kills);
+    json_put(&line, ",\"slept_ns\":%" PRId64 ",\"oom_kills\":%" PRId64 ",\"sampler\":", w->slept, kills);
     if (sampler_status < 0) json_put(&line, "null");
     else json_put(&line, "%d", WIFEXITED(sampler_status) ? WEXITSTATUS(sampler_status) : 128 + WTERMSIG(sampler_status));
     say(g, &line);

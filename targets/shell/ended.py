@@ -10,6 +10,8 @@ import json
 import signal
 from typing import Any
 
+from mobench_targets.shell.standing import spent
+
 from mobench_lang.plugins import DeviceError, Outcome
 
 _OUT_OF_MEMORY = ("std::bad_alloc", "MemoryError", "Cannot allocate memory", "failed to allocate")
@@ -42,7 +44,12 @@ def outcome(state: dict[str, str], guard: str, log: str) -> Outcome:
         why, detail = _unwatched(state, last)
     if reason in _TEXTS and why in ("", "crashed"):
         why, detail = reason, detail if reason == why else _TEXTS[reason]
-    return Outcome("failed" if why else "ok", why, detail, spawned, exited)
+    slept = watched.get("slept_ns", _seconds(state.get("slept")))
+    return Outcome("failed" if why else "ok", why, detail, spawned, exited, slept, spent(state.get("cpu", "")))
+
+
+def _seconds(text: str | None) -> int | None:
+    return int(text) * 1_000_000_000 if text is not None and text.isdigit() else None
 
 
 def _guard(text: str) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mobench_lang.execute.progress import Closed, DeviceReady, Opened, TrialEnded
+from mobench_lang.plugins import Outcome
 from mobench_lang.protocol import Job, SampleHead, SampleRow, SampleTail
 from tests.support import plans
 from tests.support.runs import Lab, events, journal
@@ -127,6 +129,39 @@ def test_a_machine_that_slept_is_marked(lab: Lab, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(facts, "state", lambda root: (s := real(root)) | {"wall_ns": s["wall_ns"] + next(slept)})
     lab.exec(plans.build(tmp_path / "build"))
     assert "clock_jumped" in last_end(lab)["flags"]  # type: ignore[operator]
+
+
+def test_a_device_that_heat_holds_back_is_marked(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mobench_targets.local import facts
+
+    real, told = facts.state, iter([False, True])
+    monkeypatch.setattr(facts, "state", lambda root: real(root) | {"throttled": next(told)})
+    lab.exec(plans.build(tmp_path / "build"))
+    assert "throttled" in last_end(lab)["flags"]  # type: ignore[operator]
+
+
+def test_a_device_that_counts_everybody_is_busy_with_others(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the CPU time of others is not counted apart, the launch's own is taken off; unknown is not busy."""
+    from mobench_targets.local import facts, session
+
+    real, ended = facts.state, session.LocalSession.wait
+    counted = iter([(0, 0), (10_000_000_000, 6_000_000_000)] * 3)
+    own = iter([5_000_000_000, 1_000_000_000, None])
+
+    def state(root: Path) -> dict[str, object]:
+        t, busy = next(counted)
+        found = real(root) | {"t": t, "cores": 4, "busy_ns": busy}
+        return {key: value for key, value in found.items() if key not in ("others_busy_ns", "wall_ns", "steal_ns")}
+
+    async def wait(self: session.LocalSession) -> Outcome:
+        return replace(await ended(self), cpu_ns=next(own))
+
+    monkeypatch.setattr(facts, "state", state)
+    monkeypatch.setattr(session.LocalSession, "wait", wait)
+    lab.exec(plans.build(tmp_path / "build", repeat=3))
+    assert [end["flags"] for end in journal(lab.folders()[-1], "end")] == [[], ["busy_host"], []]
 
 
 def test_every_repetition_of_a_cell_sends_the_same_tokens(lab: Lab, tmp_path: Path) -> None:

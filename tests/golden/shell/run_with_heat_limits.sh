@@ -70,6 +70,13 @@ uptime_s() { # -> $up, whole seconds
     up=${up%%.*}
 }
 
+spent() { # -> $cpu, the CPU time of everything that this shell has waited for: user and system
+    cpu=
+    times >"$dir/times" 2>/dev/null || return 0 # in this very shell: another one has waited for nothing
+    { read -r cpu && read -r cpu; } <"$dir/times" || cpu=
+    rm -f "$dir/times"
+}
+
 oom_kills() { # -> $ooms, a counter of the kernel
     ooms=0
     {
@@ -110,7 +117,7 @@ sweep() { # end whatever the launch started: asked first, made to after the grac
 # ---------------------------------------------------------------- the state of a launch
 
 clear_state() {
-    state='' pid='' started='' boot='' token='' reason='' status='' begun='' ended='' ooms_before='' ooms_after='' whole=''
+    state='' pid='' started='' boot='' token='' reason='' status='' begun='' ended='' ooms_before='' ooms_after='' slept='' cpu='' whole=''
 }
 
 load() { # $dir/state -> its variables; fails if there is none or it is torn
@@ -121,7 +128,8 @@ load() { # $dir/state -> its variables; fails if there is none or it is torn
             state) state=$value ;; pid) pid=$value ;; started) started=$value ;; boot) boot=$value ;;
             token) token=$value ;; reason) reason=$value ;; status) status=$value ;;
             begun) begun=$value ;; ended) ended=$value ;;
-            ooms_before) ooms_before=$value ;; ooms_after) ooms_after=$value ;; whole) whole=$value ;;
+            ooms_before) ooms_before=$value ;; ooms_after) ooms_after=$value ;;
+            slept) slept=$value ;; cpu) cpu=$value ;; whole) whole=$value ;;
             *) ;;
         esac
     done <"$dir/state"
@@ -145,7 +153,8 @@ save() { # the variables -> $dir/state, whole or not at all
     {
         echo "state=$state" && echo "pid=$pid" && echo "started=$started" && echo "boot=$boot" && echo "token=$token" &&
             echo "reason=$reason" && echo "status=$status" && echo "begun=$begun" && echo "ended=$ended" &&
-            echo "ooms_before=$ooms_before" && echo "ooms_after=$ooms_after" && echo "whole=1"
+            echo "ooms_before=$ooms_before" && echo "ooms_after=$ooms_after" && echo "slept=$slept" && echo "cpu=$cpu" &&
+            echo "whole=1"
     } >"$dir/state.part" 2>/dev/null && mv -f "$dir/state.part" "$dir/state"
 }
 
@@ -230,8 +239,8 @@ unwatched() { # by this shell, where there is no runner: twice a second
     work=$!
     uptime_s
     last=$((up + timeout_s))
+    slept=0 before=$up
     while born "$work"; do
-        uptime_s
         if [ -n "$told" ]; then
             reason=cancelled
         elif [ "$up" -ge "$last" ]; then
@@ -244,6 +253,9 @@ unwatched() { # by this shell, where there is no runner: twice a second
             break
         fi
         sleep 0.5 2>/dev/null || sleep 1
+        uptime_s
+        [ "$((up - before))" -le 3 ] || slept=$((slept + up - before)) # it stood still: suspended, or frozen
+        before=$up
     done
     wait "$work"
     status=$?
@@ -281,6 +293,7 @@ launch() { # everything of one launch
     sweep
     oom_kills
     ooms_after=$ooms
+    spent
     uptime_s
     ended=$up
     save_last || die "cannot write $dir/state; is the storage full?"

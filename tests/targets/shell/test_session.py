@@ -63,7 +63,8 @@ def test_a_launch_from_start_to_its_files(box: Box, fake_launch: Launch, make_jo
         assert session.platform == "linux-test"
         await session.start(make_job(), fake_launch, folder, LIMITS)
         outcome = await session.wait()
-        assert (outcome.status, outcome.reason) == ("ok", "")
+        assert (outcome.status, outcome.reason, outcome.slept_ns) == ("ok", "", 0)
+        assert outcome.cpu_ns is not None and outcome.cpu_ns > 0
         assert events(folder)[-1] == "end"
         assert (folder / "stderr.log").read_bytes() == b""
         await session.close()

@@ -69,6 +69,8 @@ def test_the_runner_stamps_and_samples(box: Box, launch: Launch, make_job: MakeJ
     assert outcome.exited is not None
     started = json.loads((folder / "events.jsonl").read_text().splitlines()[0])
     assert outcome.spawned <= started["t"] <= outcome.exited
+    assert outcome.slept_ns == 0
+    assert outcome.cpu_ns is not None and outcome.cpu_ns > 0
     rows = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
     assert (rows[0]["e"], rows[-1]["e"]) == ("channels", "cost")
     column = rows[0]["channels"].index("soc_temp")
@@ -97,6 +99,22 @@ def test_a_device_that_gets_too_hot(box: Box, launch: Launch, make_job: MakeJob,
 
     run(story)
     assert box.carriers() == []
+
+
+def test_a_launch_that_stood_still(box: Box, launch: Launch, make_job: MakeJob, ready: Ready) -> None:
+    async def story() -> None:
+        session = box.session()
+        await session.start(make_job("hang"), launch, box.trial("a"), LIMITS)
+        _, pid = await ready.wait_async()
+        guard = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(guard, signal.SIGSTOP)
+        await asyncio.sleep(2.3)  # how long it stands still is what this is about
+        os.kill(guard, signal.SIGCONT)
+        os.kill(pid, signal.SIGTERM)
+        outcome = await session.wait()
+        assert outcome.slept_ns is not None and 1_000_000_000 < outcome.slept_ns < 60_000_000_000
+
+    run(story)
 
 
 def test_how_it_failed(box: Box, launch: Launch, make_job: MakeJob) -> None:
