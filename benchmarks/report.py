@@ -150,8 +150,28 @@ Named queries at a million samples (goal: ≤ 300 ms), the slowest: {shown}.
 """
 
 
+def boards(r: dict[str, Any]) -> str:
+    """Boards over SSH."""
+    start, upload, several = r["start"], r["upload"], r["several"]
+    rows = [
+        (f"upload of {upload['bytes'] >> 20} MiB", f"{upload['mobench_mib_s']:.0f} MiB/s, scp {upload['scp_mib_s']:.0f}",
+         f"{upload['ratio']:.2f} × scp (least of {upload['rounds']}: {upload['least_ratio']:.2f})", "≥ 0.9"),
+        ("start of a detached launch", f"{start['start_ms']['median']:.0f} ms (90 %: {start['start_ms']['p90']:.0f}, n = {start['rounds']})",
+         f"an empty command: {start['true_ms']['median']:.1f} ms", "≤ 150 ms"),
+        (f"{several['boards']} boards, a launch of {several['launch_s']:.0f} s each", f"{several['many']['wall_s']:.1f} s, one {several['one']['wall_s']:.1f} s",
+         f"{several['ratio']:.2f} × one", "≤ 1.1"),
+    ]  # fmt: skip
+    return f"""## Boards over SSH
+
+Virtual boards: real sshds on loopback, {r["cores"]} cores for host and all boards; load of the machine when it began:
+{r["load_1min"]:.2f}, {r["load_1min_after"]:.2f} at the end.
+
+{table(("what", "measured", "beside", "goal"), rows)}"""
+
+
 SECTIONS = {
     "parity": parity, "host_cost": host_cost, "sampler": sampler, "startup": startup, "language": language, "store": store,
+    "boards": boards,
 }  # fmt: skip
 
 

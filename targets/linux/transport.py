@@ -1,7 +1,8 @@
 """The link to a board over SSH, on asyncssh.
 
 In: an open connection. Out: what `mobench_targets.shell.transport.Transport` promises. A peer that falls silent is
-noticed within ten seconds by keep-alive messages, which are all that crosses the link while `hold` waits.
+noticed within ten seconds by keep-alive messages, which are all that crosses the link while `hold` waits. Files have a
+channel each, commands share shells that stay open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from shlex import quote
 
 import asyncssh
+from mobench_targets.linux.shells import Shells, takes
 from mobench_targets.shell.transport import Progress, Ran
 
 from mobench_lang.plugins import DeviceError
@@ -28,20 +30,31 @@ class SshTransport:
 
     def __init__(self, connection: asyncssh.SSHClientConnection, name: str) -> None:
         self._connection, self._name = connection, name
+        self._shells = Shells(self._shell)
 
     async def run(self, command: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Ran:
         """Run a command to its end."""
         with self._losing():
-            process = await self._start(command)
             try:
-                async with asyncio.timeout(timeout):
-                    out, err = await process.communicate(stdin)
-                    await process.wait_closed()
+                if not takes(stdin):
+                    async with asyncio.timeout(timeout):
+                        return await self._alone(command, stdin)
+                shell, rc, out, err = await self._shells.run(command, stdin, timeout)
             except TimeoutError:
-                process.kill()
-                process.close()
                 raise DeviceError("slow", f"{self._name} has not answered a command for {timeout:g} s") from None
-            return Ran(self._status(process), _bytes(out), _bytes(err))
+            return Ran(self._status(shell) if rc is None else rc, out, err)
+
+    async def _alone(self, command: str, stdin: bytes) -> Ran:
+        """Run a command whose input is not text, on a channel of its own."""
+        process = await self._start(command)
+        try:
+            out, err = await process.communicate(stdin)
+            await process.wait_closed()
+        except asyncio.CancelledError:
+            process.kill()
+            process.close()
+            raise
+        return Ran(self._status(process), _bytes(out), _bytes(err))
 
     async def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
         """Copy a file to the board through `cat`: faster than SFTP, and a full disk is said in words."""
@@ -83,10 +96,8 @@ class SshTransport:
     async def hold(self, command: str) -> int:
         """Run a command that writes nothing, and wait for its end."""
         with self._losing():
-            process = await self._start(command)
-            process.stdin.write_eof()
-            await process.wait_closed()
-            return self._status(process)
+            shell, rc, _, _ = await self._shells.run(command, b"", None, spare=True)
+            return self._status(shell) if rc is None else rc
 
     async def close(self) -> None:
         """Let the board go."""
@@ -94,6 +105,9 @@ class SshTransport:
         with contextlib.suppress(TimeoutError, OSError, asyncssh.Error):
             async with asyncio.timeout(2.0):
                 await self._connection.wait_closed()
+
+    async def _shell(self) -> asyncssh.SSHClientProcess[bytes]:
+        return await self._connection.create_process("exec sh", encoding=None)
 
     async def _start(self, command: str) -> asyncssh.SSHClientProcess[bytes]:
         return await self._connection.create_process(f"exec sh -c {quote(command)}", encoding=None)

@@ -212,7 +212,8 @@ class VirtualBoard:
         """Make what is not there yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tools = self.folder / "bin"
-        tools.mkdir(exist_ok=True)
+        for folder in (tools, self.folder / "home"):
+            folder.mkdir(exist_ok=True)
         jetson = self.profile.release is not None
         for source in (HERE / "tools").glob("*.sh"):
             if jetson or source.stem in ("id", "sudo", "date"):
@@ -242,7 +243,7 @@ class VirtualBoard:
         at = self.folder
         environment = {
             "MB_SYS": self.sys, "MB_ETC": self.etc, "MB_ROOT": at / "mobench", "MB_VIRTUAL": at,
-            "MB_CUDA": at / "cuda", "PATH": f"{at / 'bin'}:/usr/bin:/bin",
+            "MB_CUDA": at / "cuda", "PATH": f"{at / 'bin'}:/usr/bin:/bin", "HOME": at / "home",
         }  # fmt: skip
         settings = " ".join(f'"{name}={value}"' for name, value in environment.items())
         (at / "sshd_config").write_text(

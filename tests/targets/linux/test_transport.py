@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from mobench_targets.linux.connect import Address, address, connect
 from mobench_targets.linux.virtual import VirtualBoard
+from mobench_targets.shell.transport import Ran
 
 from mobench_lang.ir import Entity
 from mobench_lang.plugins import DeviceError
 from tests.support.boards import code, link, story, where
+from tests.support.ready import gone
 
 
 def test_commands_keep_status_input_and_both_outputs(tmp_path: Path) -> None:
@@ -30,6 +32,53 @@ def test_commands_keep_status_input_and_both_outputs(tmp_path: Path) -> None:
         await ssh.close()
         await ssh.close()
         assert await code(ssh.run("true")) == "lost"
+
+    story(tmp_path, "pi", told)
+
+
+def test_commands_share_a_shell_and_leave_nothing_in_it(tmp_path: Path) -> None:
+    async def told(board: VirtualBoard) -> None:
+        ssh = await link(board)
+        first = await ssh.run("export LEFT=1; umask 0; echo $PPID")
+        assert (await ssh.run("echo $PPID ${LEFT-none}; umask")).text.split() == [first.text, "none", "0022"]
+        assert (await ssh.run("exit 9")).rc == 9
+        assert (await ssh.run("printf 'no line end\\n\\n'; printf x >&2")) == Ran(0, b"no line end\n\n", b"x")
+        lines = b"".join(b"%d 'line' $HOME \\\\ \xc3\xbc\n" % number for number in range(20_000))
+        assert (await ssh.run("cat", stdin=lines)).stdout == lines
+        assert (await ssh.run("wc -c", stdin=b"no line end")).text == "11"
+        assert (await ssh.run("head -c 3000000 /dev/zero")).stdout == bytes(3_000_000)
+        assert (await ssh.run("echo $PPID")).text == first.text
+        await ssh.close()
+
+    story(tmp_path, "pi", told)
+
+
+def test_a_command_that_takes_too_long_is_ended_with_its_shell(tmp_path: Path) -> None:
+    async def told(board: VirtualBoard) -> None:
+        ssh = await link(board)
+        first = (await ssh.run("echo $PPID")).text
+        pids = tmp_path / "pids"
+        slow = asyncio.ensure_future(
+            code(ssh.run(f"sleep 600 & echo $! >{pids}.part; mv {pids}.part {pids}; wait", timeout=2))
+        )
+        await asyncio.to_thread(_appears, pids)
+        sleeper = int(pids.read_text())
+        assert await slow == "slow"
+        assert await asyncio.to_thread(gone, sleeper)
+        assert (await ssh.run("echo $PPID")).text != first
+        await ssh.close()
+
+    story(tmp_path, "pi", told)
+
+
+def test_what_a_login_shell_says_is_no_part_of_an_answer(tmp_path: Path) -> None:
+    async def told(board: VirtualBoard) -> None:
+        await board.end()
+        board.settings["ForceCommand"] = 'echo welcome; echo dear >&2; eval "$SSH_ORIGINAL_COMMAND"'
+        await board.power_on()
+        ssh = await link(board)
+        assert await ssh.run("echo 7") == Ran(0, b"7\n", b"")
+        await ssh.close()
 
     story(tmp_path, "pi", told)
 
