@@ -9,14 +9,10 @@
 #include "gguf.h"
 #include "sha256.h"
 
-#ifndef MOBENCH_BUILD
-#define MOBENCH_BUILD "unknown"
-#endif
-
 /* What only the library's log says. */
 static struct {
     char last[512], memory[512], flash[32], load_mode[32];
-    int offloaded;
+    int64_t offloaded;
 } said;
 
 static void after(const char *line, const char *marker, char *to, size_t room) {
@@ -48,9 +44,7 @@ static void on_log(enum ggml_log_level level, const char *text, void *data) {
     if (text[strspn(text, " .\n")] == '\0') return;
     snprintf(said.last, sizeof said.last, "%s", text);
     if (about_memory(text)) snprintf(said.memory, sizeof said.memory, "%s", text);
-    char layers[32] = "";
-    after(text, "offloaded ", layers, sizeof layers);
-    if (*layers) said.offloaded = atoi(layers);
+    file_number(text, "offloaded ", 1, &said.offloaded);
     after(text, "(load_mode", said.load_mode, sizeof said.load_mode);
     after(text, "flash_attn ", said.flash, sizeof said.flash);
     after(text, "Flash Attention ", said.flash, sizeof said.flash);
@@ -162,7 +156,7 @@ static bool is_cpu(ggml_backend_dev_t device) { return ggml_backend_dev_type(dev
 /* The devices of the wanted backend, NULL-terminated; empty for the CPU alone. */
 static ggml_backend_dev_t *chosen(const char *backend) {
     const size_t count = ggml_backend_dev_count();
-    ggml_backend_dev_t *devices = need(calloc(count + 1, sizeof *devices));
+    ggml_backend_dev_t *devices = need(calloc(count + 1, sizeof(ggml_backend_dev_t)));
     size_t found = 0;
     char low[64];
     for (size_t i = 0; i < count; i++) {
@@ -193,13 +187,12 @@ static struct llama_model *load_model(const Job *job, bool *offloads) {
     return model;
 }
 
+/* A name that job.c let through. */
 static enum ggml_type kv_type(const char *name) {
-    if (name == NULL) return GGML_TYPE_F16;
-    for (int type = 0; type < GGML_TYPE_COUNT; type++) {
-        const char *known = ggml_type_name((enum ggml_type)type);
-        if (known != NULL && strcmp(known, name) == 0) return (enum ggml_type)type;
-    }
-    fail("bad_job", "%s is no KV cache type", name);
+    int type = 0;
+    if (name == NULL) name = "f16";
+    while (ggml_type_name(type) == NULL || strcmp(ggml_type_name(type), name) != 0) type++;
+    return type;
 }
 
 static struct llama_context *make_context(const Job *job, struct llama_model *model, int64_t n_ctx, bool offloads) {
@@ -210,8 +203,8 @@ static struct llama_context *make_context(const Job *job, struct llama_model *mo
     if (job->batch != UNSET) params.n_batch = (uint32_t)job->batch;
     if (job->ubatch != UNSET) params.n_ubatch = (uint32_t)job->ubatch;
     if (params.n_ubatch > params.n_batch) params.n_ubatch = params.n_batch;
-    const char *flash = job->flash_attention;
-    params.flash_attn_type = flash == NULL || *flash == 'a'     ? LLAMA_FLASH_ATTN_TYPE_AUTO
+    const char *flash = job->flash_attention != NULL ? job->flash_attention : "auto";
+    params.flash_attn_type = strcmp(flash, "auto") == 0 ? LLAMA_FLASH_ATTN_TYPE_AUTO
                              : strcmp(flash, "on") == 0 ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
     params.type_k = kv_type(job->type_k);
     params.type_v = kv_type(job->type_v);
@@ -233,19 +226,6 @@ static void attach_threads(struct llama_context *context) {
     struct ggml_threadpool *first = ggml_threadpool_new(&one), *second = batch != decode ? ggml_threadpool_new(&two) : NULL;
     if (first == NULL || (batch != decode && second == NULL)) fail("out_of_memory", "llama.cpp cannot start its threads");
     llama_attach_threadpool(context, first, second);
-}
-
-static bool is_mapped(const char *path) {
-    char real[4096], row[8192];
-    FILE *maps = realpath(path, real) != NULL ? fopen("/proc/self/maps", "r") : NULL;
-    bool found = false;
-    while (maps != NULL && !found && fgets(row, sizeof row, maps) != NULL) {
-        row[strcspn(row, "\n")] = '\0';
-        const size_t length = strlen(row), wanted = strlen(real);
-        found = length > wanted && strcmp(row + length - wanted, real) == 0;
-    }
-    if (maps != NULL) fclose(maps);
-    return found;
 }
 
 static void used_event(const Job *job, const Engine *engine, const char *sha256) {
@@ -272,12 +252,12 @@ static void used_event(const Job *job, const Engine *engine, const char *sha256)
              llama_model_size(model), sha256);
     json_put(out, ",\"n_ctx\":%u,\"n_ctx_train\":%d,\"n_batch\":%u,\"n_ubatch\":%u", llama_n_ctx(engine->context),
              llama_model_n_ctx_train(model), llama_n_batch(engine->context), llama_n_ubatch(engine->context));
-    json_put(out, ",\"n_threads\":%d,\"n_threads_batch\":%d,\"n_gpu_layers\":%d", llama_n_threads(engine->context),
+    json_put(out, ",\"n_threads\":%d,\"n_threads_batch\":%d,\"n_gpu_layers\":%" PRId64, llama_n_threads(engine->context),
              llama_n_threads_batch(engine->context), said.offloaded);
     const char *flash = strcmp(said.flash, "enabled") == 0 ? "on" : *said.flash ? "off" : "unknown";
     json_put(out, ",\"flash_attention\":\"%s\",\"type_k\":\"%s\",\"type_v\":\"%s\",\"mmap\":%s,\"affinity\":", flash,
              ggml_type_name(kv_type(job->type_k)), ggml_type_name(kv_type(job->type_v)),
-             strncmp(said.load_mode, "mmap", 4) == 0 || is_mapped(job->model) ? "true" : "false");
+             strncmp(said.load_mode, "mmap", 4) == 0 ? "true" : "false");
     json_put(out, job->n_cpus < 0 ? "null" : "[");
     for (int i = 0; i < job->n_cpus; i++) json_put(out, i > 0 ? ",%d" : "%d", job->cpus[i]);
     json_put(out, job->n_cpus < 0 ? "" : "]");
@@ -333,6 +313,13 @@ bool keep_tokens(const Engine *engine, int count) {
     return llama_memory_seq_rm(memory, 0, count, -1);
 }
 
+/* Room for so many tokens. */
+void grow(Tokens *tokens, int64_t room) {
+    if (tokens->room >= room) return;
+    tokens->room = (int)(2 * room);
+    tokens->ids = need(realloc(tokens->ids, (size_t)tokens->room * sizeof *tokens->ids));
+}
+
 /* Append the tokens of a text; `first`: it begins the context, so the model's own opening token is added. */
 void tokenize(const Engine *engine, const char *text, bool first, Tokens *tokens) {
     char opening[256], *plain = NULL;
@@ -347,17 +334,12 @@ void tokenize(const Engine *engine, const char *text, bool first, Tokens *tokens
         length = (int)(to - plain);
         text = plain;
     }
-    for (int room = length + 16;;) {
-        if (tokens->room < tokens->count + room) {
-            tokens->room = tokens->count + room;
-            tokens->ids = need(realloc(tokens->ids, (size_t)tokens->room * sizeof *tokens->ids));
-        }
-        const int count = llama_tokenize(engine->vocab, text, length, tokens->ids + tokens->count, room, first, true);
-        if (count >= 0) {
-            tokens->count += count;
-            free(plain);
-            return;
-        }
+    int room = length + 16, count;
+    do {
+        grow(tokens, (int64_t)tokens->count + room);
+        count = llama_tokenize(engine->vocab, text, length, tokens->ids + tokens->count, room, first, true);
         room = -count;
-    }
+    } while (count < 0);
+    tokens->count += count;
+    free(plain);
 }

@@ -46,6 +46,16 @@ void emit(void) {
     _exit(EXIT_CANNOT_WRITE);
 }
 
+void start_event(const char *job_id) {
+    JsonOut *out = event("start", 6 * strlen(job_id));
+    json_put(out, ",\"version\":1,\"t\":%" PRId64 ",\"wall_ns\":%" PRId64 ",\"pid\":%d,\"job_id\":", now_ns(),
+             clock_ns(CLOCK_REALTIME), (int)getpid());
+    json_put_string(out, job_id);
+    json_put(out, ",\"instrument\":\"mobench-runner/%s\",\"build\":", MOBENCH_VERSION);
+    json_put_string(out, MOBENCH_BUILD);
+    emit();
+}
+
 static void end(const char *status) {
     json_put(event("end", 0), ",\"t\":%" PRId64 ",\"status\":\"%s\"", now_ns(), status);
     emit();

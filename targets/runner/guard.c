@@ -35,60 +35,39 @@ typedef struct {
     Json *given; /* in which the texts are */
 } Guard;
 
-static int refuse(const char *what) {
-    fprintf(stderr, "bad_guard: %s\n", what);
+static int refuse(const char *key, const char *what) {
+    fprintf(stderr, "bad_guard: %s%s%s\n", key, *key != '\0' ? ": " : "", what);
     return BAD_GUARD;
-}
-
-/* A member as an integer or a text; a wrong type, or one that `known` does not name, is refused by `strangers`. */
-static int64_t number_in(const Json *object, const char *key, int64_t otherwise) {
-    const Json *value = json_get(object, key);
-    return value != NULL ? value->integer : otherwise;
-}
-
-static const char *text_in(const Json *object, const char *key) {
-    const Json *value = json_get(object, key);
-    return value != NULL ? value->string : NULL;
-}
-
-static bool strangers(const Json *object, const char *texts, const char *numbers) {
-    if (object->type != JSON_OBJECT) return true;
-    for (const Json *child = object->first; child != NULL; child = child->next) {
-        char word[40];
-        if (snprintf(word, sizeof word, " %s ", child->key) >= (int)sizeof word) return true;
-        const bool text = strstr(texts, word) != NULL, number = strstr(numbers, word) != NULL;
-        if (child->type == JSON_NULL ? !text && !number : child->type == JSON_STRING ? !text : child->type != JSON_INT || !number)
-            return true;
-    }
-    return false;
 }
 
 static int understand(Guard *g, const char *path) {
     char why[512];
-    Json *given = g->given = json_read(path, 1 << 16, why, sizeof why);
-    if (given == NULL) return refuse(why);
-    Json *limits = (Json *)json_get(given, "limits");
-    if (limits != NULL && limits->type != JSON_ARRAY) return refuse("`limits` is no list");
-    if (limits != NULL) limits->type = JSON_NULL; /* judged here, one by one */
-    if (strangers(given, " out log sample ", " version timeout_ns grace_ns poll_ns lead_ns limits ") || number_in(given, "version", 0) != 1)
-        return refuse("unknown version, unknown field, or a field of another type");
-    *g = (Guard){.given = given, .timeout_ns = number_in(given, "timeout_ns", INT64_MAX / 2), .grace_ns = number_in(given, "grace_ns", 5000000000),
-                 .poll_ns = number_in(given, "poll_ns", 1000000000), .lead_ns = number_in(given, "lead_ns", 0), .out = text_in(given, "out"),
-                 .log = text_in(given, "log"), .sample = text_in(given, "sample")};
-    if (g->timeout_ns < 0 || g->timeout_ns > INT64_MAX / 2 || g->grace_ns < 0 || g->grace_ns > INT64_MAX / 4 || g->poll_ns < 1000000 || g->lead_ns < 0)
-        return refuse("a time is negative or too long, or `poll_ns` is below one millisecond");
+    const char *key, *fault;
+    const Json *limits = NULL;
+    int64_t version = 0;
+    g->timeout_ns = INT64_MAX / 2;
+    g->grace_ns = 5000000000;
+    g->poll_ns = 1000000000;
+    g->given = json_read(path, 1 << 16, why, sizeof why);
+    if (g->given == NULL) return refuse("", why);
+    fault = json_take(g->given, (JsonField[]){
+        {"version", 'I', &version}, {"timeout_ns", 'i', &g->timeout_ns, 0, INT64_MAX / 2},
+        {"grace_ns", 'i', &g->grace_ns, 0, INT64_MAX / 4}, {"poll_ns", 'i', &g->poll_ns, 1000000, INT64_MAX},
+        {"lead_ns", 'i', &g->lead_ns, 0, INT64_MAX}, {"out", 's', &g->out}, {"log", 's', &g->log}, {"sample", 's', &g->sample},
+        {"limits", 'a', &limits}, {0}}, &key);
+    if (fault != NULL) return refuse(key, fault);
+    if (version != 1) return refuse("version", "this guard speaks 1");
     for (const Json *child = limits != NULL ? limits->first : NULL; child != NULL; child = child->next) {
-        if (g->count == LIMITS) return refuse("more than 16 limits");
+        if (g->count == LIMITS) return refuse("limits", "are more than 16");
         Limit *limit = &g->limits[g->count++];
-        if (strangers(child, " reason path after ", " scale above below settle_ns settle_span "))
-            return refuse("a limit has an unknown field, or one of another type");
-        *limit = (Limit){.reason = text_in(child, "reason"), .path = text_in(child, "path"), .after = text_in(child, "after"),
-                         .scale = number_in(child, "scale", 1), .above = number_in(child, "above", INT64_MAX),
-                         .below = number_in(child, "below", INT64_MIN), .settle_ns = number_in(child, "settle_ns", 0),
-                         .settle_span = number_in(child, "settle_span", 0), .state = FILE_MISSING};
-        const char *reason = limit->reason;
-        if (reason == NULL || limit->path == NULL || *reason == '\0' || reason[strspn(reason, "abcdefghijklmnopqrstuvwxyz_")] != '\0')
-            return refuse("a limit needs a path, and a reason in small letters");
+        *limit = (Limit){.scale = 1, .above = INT64_MAX, .below = INT64_MIN, .state = FILE_MISSING};
+        fault = json_take(child, (JsonField[]){
+            {"reason", 'S', &limit->reason}, {"path", 'S', &limit->path}, {"after", 's', &limit->after},
+            {"scale", 'i', &limit->scale}, {"above", 'i', &limit->above}, {"below", 'i', &limit->below},
+            {"settle_ns", 'i', &limit->settle_ns}, {"settle_span", 'i', &limit->settle_span}, {0}}, &key);
+        if (fault != NULL) return refuse(key, fault);
+        if (*limit->reason == '\0' || limit->reason[strspn(limit->reason, "abcdefghijklmnopqrstuvwxyz_")] != '\0')
+            return refuse("reason", "must be a word in small letters");
     }
     return 0;
 }
@@ -128,7 +107,7 @@ static void say(const Guard *g, JsonOut *line) {
     if (g->out == NULL) return;
     char temporary[4096];
     if (snprintf(temporary, sizeof temporary, "%s.tmp", g->out) >= (int)sizeof temporary) return;
-    FILE *file = fopen(temporary, "w");
+    FILE *file = fopen(temporary, "we");
     const bool whole = file != NULL && fputs(line->text, file) >= 0;
     if (file == NULL || fclose(file) != 0 || !whole || rename(temporary, g->out) != 0)
         fprintf(stderr, "write_failed: cannot write %s: %s\n", g->out, strerror(errno));
@@ -182,7 +161,7 @@ static void become(const Guard *g, char **argv, const sigset_t *open_signals, pi
     if (read(go, &word, 1) != 1) _exit(NOT_STARTED); /* called off while the sampler was ahead */
     sigprocmask(SIG_SETMASK, open_signals, NULL);
     if (g->log != NULL) {
-        const int fd = open(g->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+        const int fd = open(g->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
         if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(NOT_STARTED);
     }
     execvp(argv[0], argv);

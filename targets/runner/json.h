@@ -1,8 +1,8 @@
-/* JSON for the runner: a reader into a tree, and a writer into a buffer.
+/* JSON for the runner: a reader into a tree, members of an object into variables, and a writer into a buffer.
  *
  * In: text. Out: nodes that live until `json_free`, or the offset and kind of the first fault. Guarantee: nesting is
- * bounded, numbers that do not fit int64 are reals, a key that stands twice or a NUL in a string is a fault, and a
- * string that is written is valid JSON whatever bytes it has.
+ * bounded, numbers that do not fit int64 are reals, a key that stands twice, a NUL in a string or one that is no UTF-8
+ * is a fault, and a string that is written is valid JSON whatever bytes it has.
  */
 #ifndef MOBENCH_JSON_H
 #define MOBENCH_JSON_H
@@ -52,36 +52,51 @@ static inline void json_space(JsonReader *r) {
     while (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r') r->at++;
 }
 
+/* The value of four hexadecimal digits; −1 where they are none. */
 static inline int json_hex4(const char *at) {
-    int value = 0;
-    for (int i = 0; i < 4; i++) {
-        const char c = at[i];
-        const int digit = c >= '0' && c <= '9' ? c - '0'
-                          : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                          : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-        if (digit < 0) return -1;
-        value = value * 16 + digit;
-    }
-    return value;
+    char four[5] = "";
+    if (strspn(at, "0123456789abcdefABCDEF") < 4) return -1;
+    memcpy(four, at, 4);
+    return (int)strtol(four, NULL, 16);
 }
 
 static inline char *json_utf8(char *to, unsigned code) {
-    if (code < 0x80) {
-        *to++ = (char)code;
-    } else if (code < 0x800) {
-        *to++ = (char)(0xC0 | code >> 6);
-        *to++ = (char)(0x80 | (code & 63));
-    } else {
-        if (code < 0x10000) {
-            *to++ = (char)(0xE0 | code >> 12);
-        } else {
-            *to++ = (char)(0xF0 | code >> 18);
-            *to++ = (char)(0x80 | (code >> 12 & 63));
-        }
-        *to++ = (char)(0x80 | (code >> 6 & 63));
-        *to++ = (char)(0x80 | (code & 63));
-    }
+    static const unsigned char lead[] = {0, 0xC0, 0xE0, 0xF0};
+    const int more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+    *to++ = (char)(lead[more] | code >> 6 * more);
+    for (int i = more - 1; i >= 0; i--) *to++ = (char)(0x80 | (code >> 6 * i & 63));
     return to;
+}
+
+/* How many bytes the UTF-8 sequence at `s` has. Negative where it is none or breaks off: so many make one U+FFFD. */
+static inline int json_sequence(const char *s) {
+    const unsigned char first = (unsigned char)*s;
+    const int count = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+    unsigned char low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80; /* of the second byte */
+    unsigned char high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    for (int i = 1; i < count; i++, low = 0x80, high = 0xBF)
+        if ((unsigned char)s[i] < low || (unsigned char)s[i] > high) return -i;
+    return count > 0 ? count : -1;
+}
+
+/* Decode the escape at `*at` and step over it; false where it is none. */
+static inline bool json_escape(const char **at, char **to) {
+    static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+    const char *text = *at + 1, *found = strchr(names, *text);
+    *at += 2;
+    if (found != NULL) return *(*to)++ = values[found - names], true;
+    int code = *text == 'u' ? json_hex4(text + 1) : -1;
+    if (code <= 0) return false;
+    *at += 4;
+    if (code >= 0xD800 && code < 0xDC00 && text[5] == '\\' && text[6] == 'u') {
+        const int low = json_hex4(text + 7);
+        if (low < 0xDC00 || low > 0xDFFF) return false;
+        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+        *at += 6;
+    }
+    if (code >= 0xD800 && code < 0xE000) return false;
+    *to = json_utf8(*to, (unsigned)code);
+    return true;
 }
 
 /* The string at the opening quote, decoded; NULL with a fault. */
@@ -91,32 +106,18 @@ static inline char *json_string(JsonReader *r) {
     if (*end != '"') return r->fault = "a string is not closed", NULL;
     char *out = malloc((size_t)(end - r->at)), *to = out;
     if (out == NULL) return r->fault = "out of memory", NULL;
-    for (r->at++; r->at < end; r->at++) {
-        if (*r->at != '\\') {
-            *to++ = *r->at;
-            continue;
+    for (r->at++; r->at < end && r->fault == NULL;) {
+        const int count = json_sequence(r->at);
+        if (count < 0) {
+            r->fault = "a string is no UTF-8";
+        } else if (*r->at == '\\') {
+            if (!json_escape(&r->at, &to)) r->fault = "a string has an escape that is none";
+        } else {
+            to = (char *)memcpy(to, r->at, (size_t)count) + count;
+            r->at += count;
         }
-        static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-        const char *found = strchr(names, *++r->at);
-        if (*r->at != 'u' && found != NULL) {
-            *to++ = values[found - names];
-            continue;
-        }
-        int code = *r->at == 'u' ? json_hex4(r->at + 1) : -1;
-        if (code > 0) r->at += 4;
-        if (code >= 0xD800 && code < 0xDC00 && r->at[1] == '\\' && r->at[2] == 'u') {
-            const int low = json_hex4(r->at + 3);
-            if (low >= 0xDC00 && low < 0xE000) {
-                code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-                r->at += 6;
-            }
-        }
-        if (code <= 0 || (code >= 0xD800 && code < 0xE000)) {
-            free(out);
-            return r->fault = "a string has an escape that is none", NULL;
-        }
-        to = json_utf8(to, (unsigned)code);
     }
+    if (r->fault != NULL) return free(out), NULL;
     *to = '\0';
     r->at = end + 1;
     return out;
@@ -230,7 +231,7 @@ static inline Json *json_parse(const char *text, size_t length, const char **fau
 
 /* The value of a file of at most `limit` bytes; NULL with a sentence in `why`. */
 static inline Json *json_read(const char *path, size_t limit, char *why, size_t room) {
-    FILE *file = fopen(path, "rb");
+    FILE *file = fopen(path, "rbe");
     char *text = file != NULL ? malloc(limit + 1) : NULL;
     if (text == NULL) {
         snprintf(why, room, "%s cannot be read: %s", path, strerror(errno));
@@ -257,6 +258,68 @@ static inline const Json *json_get(const Json *object, const char *key) {
     return NULL;
 }
 
+/* A member that an object may have. `type`: i whole number, d number, b bool, s string, o object, a list, x anything; as a
+ * capital it must be there. `to`: an int64_t, double, bool, const char * or const Json *, which null leaves as it is.
+ * `least` and `most` bound a number where they differ. */
+typedef struct {
+    const char *key;
+    char type;
+    void *to;
+    int64_t least, most;
+} JsonField;
+
+/* NULL, or what the value must be. */
+static inline const char *json_store(const JsonField *field, const Json *value) {
+    static char range[96];
+    const bool number = value->type == JSON_INT || value->type == JSON_REAL;
+    if (number && field->least < field->most && (value->real < (double)field->least || value->real > (double)field->most)) {
+        snprintf(range, sizeof range, "must be from %" PRId64 " to %" PRId64, field->least, field->most);
+        return range;
+    }
+    switch (field->type | 32) {
+    case 'i':
+        if (value->type != JSON_INT) return "must be a whole number";
+        *(int64_t *)field->to = value->integer;
+        break;
+    case 'd':
+        if (!number) return "must be a number";
+        *(double *)field->to = value->real;
+        break;
+    case 'b':
+        if (value->type != JSON_BOOL) return "must be true or false";
+        *(bool *)field->to = value->integer != 0;
+        break;
+    case 's':
+        if (value->type != JSON_STRING) return "must be a string";
+        *(const char **)field->to = value->string;
+        break;
+    default:
+        if ((field->type | 32) == 'o' && value->type != JSON_OBJECT) return "must be an object";
+        if ((field->type | 32) == 'a' && value->type != JSON_ARRAY) return "must be a list";
+        *(const Json **)field->to = value;
+    }
+    return NULL;
+}
+
+/* Take the members of an object, and no others; NULL, or what is wrong with the one that `key` then names. The fields end
+ * with one that has no key. */
+static inline const char *json_take(const Json *object, const JsonField *fields, const char **key) {
+    *key = "";
+    if (object->type != JSON_OBJECT) return "must be an object";
+    for (const Json *value = object->first; value != NULL; value = value->next) {
+        const JsonField *field = fields;
+        while (field->key != NULL && strcmp(field->key, value->key) != 0) field++;
+        *key = value->key;
+        const char *fault = field->key == NULL ? "unknown field" : value->type == JSON_NULL ? NULL : json_store(field, value);
+        if (fault != NULL) return fault;
+    }
+    for (; fields->key != NULL; fields++) {
+        *key = fields->key;
+        if (fields->type < 'a' && json_get(object, fields->key) == NULL) return "is missing";
+    }
+    return NULL;
+}
+
 /* ---- writing: text that is cut off would be worse than none, so a buffer that is full stays `full`. */
 
 typedef struct {
@@ -276,18 +339,6 @@ static inline void json_put(JsonOut *out, const char *format, ...) {
     else out->length += (size_t)count;
 }
 
-/* How many bytes of a valid UTF-8 sequence stand at `s`; 0 where it is none. */
-static inline int json_sequence(const unsigned char *s) {
-    if (s[0] < 0x80) return 1;
-    const int count = s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
-                      : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
-    for (int i = 1; i < count; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F)) return 0;
-    if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F)) return 0;
-    return count;
-}
-
 /* A string as JSON; bytes that are no UTF-8 become U+FFFD. NULL is null. */
 static inline void json_put_string(JsonOut *out, const char *string) {
     if (string == NULL) {
@@ -295,14 +346,14 @@ static inline void json_put_string(JsonOut *out, const char *string) {
         return;
     }
     json_put(out, "\"");
-    for (const unsigned char *s = (const unsigned char *)string; *s != '\0';) {
+    for (const char *s = string; *s != '\0';) {
         const int count = json_sequence(s);
-        if (s[0] == 0xC0 && s[1] == 0x80) json_put(out, "\\u0000"), s++; /* a NUL inside a string, written so */
-        else if (count == 0) json_put(out, "\\ufffd");
+        const bool nul = strncmp(s, "\xC0\x80", 2) == 0; /* a NUL inside a string is written so */
+        if (nul || count < 0) json_put(out, nul ? "\\u0000" : "\\ufffd");
         else if (*s == '"' || *s == '\\') json_put(out, "\\%c", *s);
-        else if (*s < 0x20) json_put(out, "\\u%04x", *s);
-        else json_put(out, "%.*s", count, (const char *)s);
-        s += count == 0 ? 1 : count;
+        else if (*(const unsigned char *)s < 0x20) json_put(out, "\\u%04x", *s);
+        else json_put(out, "%.*s", count, s);
+        s += nul ? 2 : abs(count);
     }
     json_put(out, "\"");
 }

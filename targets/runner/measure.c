@@ -22,7 +22,7 @@ static struct {
     bool *ends;               /* by token: whether it ends a reply */
     struct llama_sampler *chain;
     int64_t *stamps;          /* of the request's output tokens */
-    llama_token *tokens, *feed;
+    llama_token *feed, *tokens; /* `tokens` begins one behind `feed`: what is drawn is fed one step later */
     int made;
     Tokens prompt;            /* what the request adds to the context */
     Tokens cached;            /* what is in the context */
@@ -40,19 +40,10 @@ static void draw(llama_token *to, int64_t count, bool opening) {
                                                          : (llama_token)(next_random() % (uint64_t)run.engine->vocabulary);
 }
 
-static void reserve(Tokens *tokens, int64_t count) {
-    if (tokens->room < count) tokens->ids = need(realloc(tokens->ids, (size_t)(tokens->room = (int)count) * sizeof *tokens->ids));
-    tokens->count = (int)count;
-}
-
 static void append(Tokens *tokens, const llama_token *ids, int count) {
-    const int before = tokens->count;
-    if (tokens->room < before + count) {
-        tokens->room = 2 * (before + count);
-        tokens->ids = need(realloc(tokens->ids, (size_t)tokens->room * sizeof *ids));
-    }
-    if (count > 0) memcpy(tokens->ids + before, ids, (size_t)count * sizeof *ids);
-    tokens->count = before + count;
+    grow(tokens, tokens->count + count);
+    if (count > 0) memcpy(tokens->ids + tokens->count, ids, (size_t)count * sizeof *ids);
+    tokens->count += count;
 }
 
 /* The chat up to a turn, of a template that rewrites replies; without `replies` they are empty. */
@@ -72,16 +63,14 @@ static char *whole_text(const Talk *talk, int turn, char *const *replies) {
     return whole;
 }
 
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 /* Tokens of context that the workload and the scores need. */
 int64_t tokens_needed(const Job *job, const Engine *engine) {
-    int64_t most = score_tokens(job, engine);
-    if (job->has_work && job->talks == NULL) {
-        const int64_t here = job->depth + (job->prompt > 0 ? job->prompt : 1) + job->output;
-        if (here > most) most = here;
-    }
+    int64_t most = larger(score_tokens(job, engine), 1);
+    if (job->talks == NULL) return job->has_work ? larger(most, job->depth + larger(job->prompt, 1) + job->output) : most;
     Tokens tokens = {0};
-    for (int t = 0; t < job->n_talks; t++) {
-        const Talk *talk = &job->talks[t];
+    for (const Talk *talk = job->talks; talk < job->talks + job->n_talks; talk++) {
         int64_t outputs = talk->turns;
         tokens.count = 0;
         if (talk->added != NULL) {
@@ -92,11 +81,10 @@ int64_t tokens_needed(const Job *job, const Engine *engine) {
             free(whole);
             outputs = 2 * outputs - 1;
         }
-        const int64_t here = job->depth + tokens.count + outputs * job->output;
-        if (here > most) most = here;
+        most = larger(most, job->depth + tokens.count + outputs * job->output);
     }
     free(tokens.ids);
-    return most > 0 ? most : 1;
+    return most;
 }
 
 /* ---- the measured loop */
@@ -112,17 +100,13 @@ static void evaluate(const Tokens *tokens) {
     llama_synchronize(context);
 }
 
-/* With a prompt the first output is there when the prefill ends; without one `first` is fed for it. */
-static void loop_drawn(llama_token first) {
+/* With a prompt the first output is there when the prefill ends; without one `feed` begins with the token that is fed for it. */
+static void loop_drawn(void) {
     struct llama_context *context = run.engine->context;
     const int count = (int)run.job->output, begin = run.prompt.count > 0 ? 1 : 0;
     llama_token cell;
     struct llama_batch one = llama_batch_get_one(&cell, 1);
     int64_t *stamps = run.stamps;
-    if (count > 0) {
-        run.feed[0] = first;
-        memcpy(run.feed + 1, run.tokens, (size_t)(count - 1) * sizeof *run.feed);
-    }
     run.made = count;
     run.finish = count > 0 ? "length" : "none";
     run.prefill_start = run.prefill_end = now_ns();
@@ -175,43 +159,24 @@ static void loop_sampled(void) {
 static char *text_of(const llama_token *ids, int made, int64_t *characters) {
     size_t room = 64, length = 0;
     char *raw = need(malloc(room));
-    for (int i = 0; i < made; i++) {
-        int count = llama_token_to_piece(run.engine->vocab, ids[i], raw + length, (int)(room - length), 0, false);
-        while (count < 0) {
+    for (int i = 0; i < made;) {
+        const int count = llama_token_to_piece(run.engine->vocab, ids[i], raw + length, (int)(room - length) - 1, 0, false);
+        if (count < 0) {
             room = 2 * room + (size_t)-count;
             raw = need(realloc(raw, room));
-            count = llama_token_to_piece(run.engine->vocab, ids[i], raw + length, (int)(room - length), 0, false);
+            continue;
         }
         length += (size_t)count;
-        if (room - length < 16) raw = need(realloc(raw, room *= 2));
+        i++;
     }
     char *clean = need(malloc(3 * length + 1)), *to = clean;
     *characters = 0;
     raw[length] = '\0';
-    for (size_t i = 0; i < length; ++*characters) {
-        const unsigned char *s = (const unsigned char *)raw + i;
-        const int good = json_sequence(s);
-        if (*s == '\0') { /* written as two bytes, which json_put_string knows, for texts end at a NUL */
-            memcpy(to, "\xC0\x80", 2);
-            to += 2;
-            i++;
-            continue;
-        }
-        if (good > 0) {
-            memcpy(to, s, (size_t)good);
-            to += good;
-            i += (size_t)good;
-            continue;
-        }
-        /* A sequence that begins well and breaks off is one character; any other byte is one by itself. */
-        const int wanted = s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 1;
-        size_t seen = 1;
-        const unsigned char low = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : 0x80;
-        const unsigned char high = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
-        while ((int)seen < wanted - 1 && i + seen < length && s[seen] >= (seen == 1 ? low : 0x80) && s[seen] <= (seen == 1 ? high : 0xBF)) seen++;
-        memcpy(to, "\xEF\xBF\xBD", 3);
-        to += 3;
-        i += seen;
+    for (const char *s = raw; s < raw + length; ++*characters) {
+        const int count = json_sequence(s);
+        /* a NUL is written as two bytes, which json_put_string knows, for texts end at one */
+        to = *s == '\0' ? stpcpy(to, "\xC0\x80") : count < 0 ? stpcpy(to, "\xEF\xBF\xBD") : stpncpy(to, s, (size_t)count);
+        s += abs(count);
     }
     *to = '\0';
     free(raw);
@@ -269,7 +234,8 @@ static void pause_for(const char *name, int64_t length) {
 static void begin(void) {
     llama_memory_clear(llama_get_memory(run.engine->context), false);
     run.kept = run.job->depth;
-    reserve(&run.cached, run.job->depth);
+    grow(&run.cached, run.job->depth);
+    run.cached.count = (int)run.job->depth;
     if (run.job->depth == 0) return;
     draw(run.cached.ids, run.job->depth, true);
     const int64_t start = now_ns();
@@ -285,15 +251,15 @@ static void require_room(int64_t prompt) {
 }
 
 static void random_request(void) {
-    llama_token first = 0;
     begin();
-    reserve(&run.prompt, run.job->prompt);
+    grow(&run.prompt, run.job->prompt);
+    run.prompt.count = (int)run.job->prompt;
     draw(run.prompt.ids, run.job->prompt, true);
-    if (run.job->prompt == 0) draw(&first, 1, true);
+    if (run.job->prompt == 0) draw(run.feed, 1, true);
     draw(run.tokens, run.job->output, false);
     require_room(run.job->prompt > 0 ? run.job->prompt : 1);
     mark_reset();
-    loop_drawn(first);
+    loop_drawn();
     report(run.prefill_start, NULL, 0, 0, NULL, 0);
 }
 
@@ -304,9 +270,9 @@ static void beyond(void) {
     while (same < held && same < run.prompt.count - 1 && run.cached.ids[start + same] == run.prompt.ids[same]) same++;
     if (held > same && !keep_tokens(run.engine, start + same)) {
         llama_memory_clear(llama_get_memory(run.engine->context), false); /* evaluate everything again */
-        same = run.cached.count = 0;
-        reserve(&run.cached, start);
-        if (start > 0) evaluate(&run.cached);
+        same = 0;
+        run.cached.count = start;
+        evaluate(&run.cached);
     }
     run.cached.count = start + same;
     memmove(run.prompt.ids, run.prompt.ids + same, (size_t)(run.prompt.count - same) * sizeof *run.prompt.ids);
@@ -360,7 +326,7 @@ static void run_pass(int64_t pass, bool warmup) {
     run.request = 0;
     for (;;) {
         if (job->talks == NULL) random_request();
-        for (int t = 0; t < job->n_talks; t++) {
+        else for (int t = 0; t < job->n_talks; t++) {
             if (t > 0 && !warmup) pause_for("between", job->between);
             talk_requests(&job->talks[t], !warmup);
             if (!warmup && job->duration != UNSET && job->duration > 0 && now_ns() >= until) break;
@@ -402,8 +368,8 @@ void measure(const Job *job, const Engine *engine) {
     run.job = job;
     run.engine = engine;
     run.stamps = need(calloc(room, sizeof *run.stamps));
-    run.tokens = need(calloc(room, sizeof *run.tokens));
-    run.feed = need(calloc(room, sizeof *run.feed));
+    run.feed = need(calloc(room + 1, sizeof *run.feed));
+    run.tokens = run.feed + 1;
     run.ends = need(calloc((size_t)engine->vocabulary, sizeof *run.ends));
     random_state = (uint64_t)job->seed;
     if (job->talks != NULL) {

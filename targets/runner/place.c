@@ -5,7 +5,7 @@
 
 static int64_t cpu_file(int cpu, const char *rest, int64_t missing) {
     char path[128];
-    int64_t value;
+    int64_t value = 0;
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/%s", cpu, rest);
     return file_read(path, NULL, 1, &value) == FILE_OK ? value : missing;
 }

@@ -13,6 +13,11 @@
 #include "json.h"
 #include "llama.h"
 
+#ifndef MOBENCH_BUILD
+#define MOBENCH_VERSION "0"
+#define MOBENCH_BUILD "unknown"
+#endif
+
 #define UNSET INT64_MIN /* an integer that the job leaves open */
 #define MAX_CPUS 1024
 
@@ -67,13 +72,15 @@ int cpus_of_cluster(bool fastest, int *cpus);
 void place(Job *job);
 int physical_cores(const Job *job);
 
-/* job.c: exits 2 with an event where the job cannot be understood. */
+/* job.c: writes `start`, and exits 2 with an event where the job cannot be understood. */
 void read_job(const char *path, Job *job);
 
 /* events.c: every event is one line and one write; `event` begins one, `emit` writes it. */
 void open_events(const char *path);
 JsonOut *event(const char *kind, size_t room);
 void emit(void);
+void start_event(const char *job_id);
+void phase_event(int64_t pass, int request, const char *phase, int64_t start, int64_t stop);
 _Noreturn void finish(void);
 _Noreturn void fail(const char *code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern volatile sig_atomic_t cancelled;
@@ -82,10 +89,10 @@ void check_cancelled(void);
 /* engine.c */
 void verify(Job *job, char sha256[65]);
 void load_engine(const Job *job, Engine *engine, int64_t (*needs)(const Job *, const Engine *), const char *sha256);
+void grow(Tokens *tokens, int64_t room);
 void tokenize(const Engine *engine, const char *text, bool first, Tokens *tokens);
 _Noreturn void decode_failed(const Engine *engine, int status);
 _Noreturn void fail_as_logged(const char *code, const char *message);
-
 bool keep_tokens(const Engine *engine, int count);
 
 /* memory.c: `mark_edge` copies the kernel's text and begins the next high-water mark; `mark_events` parses it later. */
@@ -105,7 +112,6 @@ int64_t score_tokens(const Job *job, const Engine *engine);
 void score(const Job *job, const Engine *engine);
 size_t stripped(const char *text, size_t length); /* its length without the white space at its end */
 const char *unindented(const char *text);         /* where it begins behind the white space at its start */
-void phase_event(int64_t pass, int request, const char *name, int64_t start, int64_t end);
 
 static inline int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 

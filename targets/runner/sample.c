@@ -55,84 +55,58 @@ static void end_on_signal(int number) {
     told_to_end = 1;
 }
 
-static int refuse(const char *what, const char *name) {
-    fprintf(stderr, "bad_sample: %s%s%s\n", what, name != NULL ? ": " : "", name != NULL ? name : "");
+static int refuse(const char *key, const char *what) {
+    fprintf(stderr, "bad_sample: %s%s%s\n", key, *key != '\0' ? ": " : "", what);
     return 2;
 }
 
-static const char *text_of(const Json *object, const char *key) {
-    const Json *value = json_get(object, key);
-    return value != NULL && value->type == JSON_STRING ? value->string : NULL;
-}
-
-static int64_t integer_of(const Json *object, const char *key, int64_t otherwise) {
-    const Json *value = json_get(object, key);
-    return value != NULL && value->type == JSON_INT ? value->integer : otherwise;
-}
-
-/* A name that the description has and the sampler does not know, or one of another type. */
-static const char *stranger(const Json *object, const char *const *known, const JsonType *types) {
-    for (const Json *child = object->first; child != NULL; child = child->next) {
-        int i = 0;
-        while (known[i] != NULL && strcmp(known[i], child->key) != 0) i++;
-        const bool real = known[i] != NULL && types[i] == JSON_REAL && child->type == JSON_INT;
-        if (known[i] == NULL || (child->type != JSON_NULL && child->type != types[i] && !real)) return child->key;
-    }
-    return NULL;
-}
-
 static int add_channel(Sampler *s, const Json *given) {
-    static const char *const known[] = {"name", "unit", "path", "source", "tier", "after", "scale", NULL};
-    static const JsonType types[] = {JSON_STRING, JSON_STRING, JSON_STRING, JSON_STRING, JSON_STRING, JSON_STRING, JSON_INT};
-    const char *name = text_of(given, "name"), *path = text_of(given, "path"), *tier = text_of(given, "tier");
-    if (given->type != JSON_OBJECT || name == NULL || path == NULL || text_of(given, "unit") == NULL)
-        return refuse("a channel needs name, unit and path", name);
-    const char *odd = stranger(given, known, types);
-    if (odd != NULL) return refuse("a channel has an unknown or wrong field", odd);
-    if (tier != NULL && strcmp(tier, "fast") != 0 && strcmp(tier, "slow") != 0)
-        return refuse("the tier of a channel is fast or slow", name);
-    if (s->count == CHANNELS) return refuse("more than 256 channels", NULL);
+    if (s->count == CHANNELS) return refuse("channels", "are more than 256");
     Channel *channel = &s->channels[s->count++];
-    const char *source = text_of(given, "source"), *after = text_of(given, "after");
-    *channel = (Channel){.name = name, .unit = text_of(given, "unit"), .source = source != NULL ? source : path,
-                         .after = after, .scale = integer_of(given, "scale", 1)};
+    const char *path = NULL, *tier = "slow", *key;
+    *channel = (Channel){.scale = 1};
+    const char *fault = json_take(given, (JsonField[]){
+        {"name", 'S', &channel->name}, {"unit", 'S', &channel->unit}, {"path", 'S', &path}, {"source", 's', &channel->source},
+        {"tier", 's', &tier}, {"after", 's', &channel->after}, {"scale", 'i', &channel->scale}, {0}}, &key);
+    if (fault != NULL) return refuse(key, fault);
+    const bool fast = strcmp(tier, "fast") == 0;
+    if (!fast && strcmp(tier, "slow") != 0) return refuse("tier", "must be fast or slow");
+    if (channel->source == NULL) channel->source = path;
     while (channel->file < s->file_count && strcmp(s->files[channel->file].path, path) != 0) channel->file++;
     if (channel->file == s->file_count) {
-        if (s->file_count == FILES) return refuse("more than 128 files", NULL);
+        if (s->file_count == FILES) return refuse("channels", "have more than 128 files");
         s->files[s->file_count++] = (File){.path = path, .fd = -1};
     }
-    s->files[channel->file].fast |= tier != NULL && strcmp(tier, "fast") == 0;
+    s->files[channel->file].fast |= fast;
     return 0;
 }
 
 static int describe(Sampler *s, const Json *given) {
-    static const char *const known[] = {"version", "out", "hz", "slow_every", "pid", "cpu", "until", "stop", "channels", NULL};
-    static const JsonType types[] = {JSON_INT, JSON_STRING, JSON_REAL, JSON_INT, JSON_INT, JSON_INT, JSON_STRING, JSON_STRING, JSON_ARRAY};
-    const char *odd = given->type == JSON_OBJECT ? stranger(given, known, types) : "";
-    if (odd != NULL) return refuse("the description has an unknown or wrong field", odd);
-    if (integer_of(given, "version", 0) != 1) return refuse("this sampler speaks version 1", NULL);
-    const Json *hz = json_get(given, "hz"), *channels = json_get(given, "channels");
-    s->hz = hz != NULL ? hz->real : 10;
-    s->slow_every = integer_of(given, "slow_every", 10);
-    s->out = text_of(given, "out");
-    s->stop = text_of(given, "stop");
-    s->cpu = (int)integer_of(given, "cpu", -1);
-    s->pid = (pid_t)integer_of(given, "pid", 0);
-    const char *until = text_of(given, "until");
-    s->until_stdin = until == NULL || strcmp(until, "stdin") == 0;
-    s->until_pid = until != NULL && strcmp(until, "pid") == 0;
-    if (!s->until_stdin && !s->until_pid && strcmp(until, "signal") != 0)
-        return refuse("`until` is stdin, pid or signal", until);
-    if (s->until_pid && s->pid <= 0) return refuse("`until` is pid, and there is none", NULL);
-    if (s->out == NULL || !(s->hz >= 0.01 && s->hz <= 1000) || s->slow_every < 1 || s->cpu < -1 || s->cpu >= CPU_SETSIZE)
-        return refuse("out, hz (0.01 to 1000), slow_every (at least 1) or cpu cannot be used", NULL);
+    int64_t version = 0, pid = 0, cpu = -1;
+    const char *until = "stdin", *key;
+    const Json *channels = NULL;
+    s->hz = 10;
+    s->slow_every = 10;
+    const char *fault = json_take(given, (JsonField[]){
+        {"version", 'I', &version}, {"out", 'S', &s->out}, {"hz", 'd', &s->hz}, {"slow_every", 'i', &s->slow_every, 1, INT64_MAX},
+        {"pid", 'i', &pid, 1, INT32_MAX}, {"cpu", 'i', &cpu, 0, CPU_SETSIZE - 1}, {"until", 's', &until}, {"stop", 's', &s->stop},
+        {"channels", 'a', &channels}, {0}}, &key);
+    if (fault != NULL) return refuse(key, fault);
+    if (version != 1) return refuse("version", "this sampler speaks 1");
+    if (!(s->hz >= 0.01 && s->hz <= 1000)) return refuse("hz", "must be from 0.01 to 1000");
+    s->pid = (pid_t)pid;
+    s->cpu = (int)cpu;
+    s->until_stdin = strcmp(until, "stdin") == 0;
+    s->until_pid = strcmp(until, "pid") == 0;
+    if (!s->until_stdin && !s->until_pid && strcmp(until, "signal") != 0) return refuse("until", "must be stdin, pid or signal");
+    if (s->until_pid && s->pid == 0) return refuse("until", "is pid, and there is none");
     for (const Json *child = channels != NULL ? channels->first : NULL; child != NULL; child = child->next) {
         const int status = add_channel(s, child);
         if (status != 0) return status;
     }
     int fast = 0;
     for (int i = 0; i < s->file_count; i++) fast += s->files[i].fast;
-    return fast > FAST_FILES ? refuse("more than 8 files in the fast tier", NULL) : 0;
+    return fast > FAST_FILES ? refuse("channels", "have more than 8 files in the fast tier") : 0;
 }
 
 static int open_of(const char *format, pid_t pid) {
@@ -185,8 +159,7 @@ static int words_of(const char *at, int skip, int64_t *values, int wanted) {
 
 static void put_own(Sampler *s) {
     char text[1024];
-    int64_t v[8];
-    int64_t own[OWN];
+    int64_t own[OWN] = {0}, v[8] = {0};
     bool has[OWN] = {false};
     if (s->statm >= 0 && file_text(s->statm, text, sizeof text) > 0 && words_of(text, 1, v, 1) == 1) {
         has[0] = v[0] != 0; /* 0 pages: the process is ending */
@@ -195,7 +168,7 @@ static void put_own(Sampler *s) {
     if (s->stat >= 0 && file_text(s->stat, text, sizeof text) > 0) {
         const char *end = strrchr(text, ')'); /* a program's name may hold anything */
         has[1] = end != NULL && words_of(end + 2, 11, v, 2) == 2;
-        own[1] = (v[0] + v[1]) * s->tick;
+        own[1] = has[1] ? (v[0] + v[1]) * s->tick : 0;
     }
     if (s->system >= 0 && file_text(s->system, text, 256) > 0 && strncmp(text, "cpu ", 4) == 0 && words_of(text + 5, 0, v, 8) == 8) {
         has[2] = has[3] = true;
@@ -402,7 +375,7 @@ int sample_main(int argc, char **argv) {
     char why[512];
     if (argc != 3) return fputs("usage: mobench-runner --sample FILE\n", stderr), 2;
     Json *given = json_read(argv[2], 1 << 20, why, sizeof why);
-    const int status = given != NULL ? run(&sampler, given) : refuse(why, NULL);
+    const int status = given != NULL ? run(&sampler, given) : refuse("", why);
     json_free(given);
     return status;
 }

@@ -22,7 +22,7 @@ size_t stripped(const char *text, size_t length) {
 }
 
 const char *unindented(const char *text) {
-    for (int size; *text != '\0' && (size = json_sequence((const unsigned char *)text)) > 0; text += size)
+    for (int size; *text != '\0' && (size = json_sequence(text)) > 0; text += size)
         if (!white(text, (size_t)size)) break;
     return text;
 }
@@ -43,7 +43,7 @@ static void split(const ScoreText *text, const Engine *engine, Tokens *all, int 
     whole[head] = kept;
     all->count = 0;
     if (*prompt == 0) { /* an empty prompt, and no opening token: something must come before the first scored token */
-        if (all->room == 0) all->ids = need(malloc((size_t)(all->room = 16) * sizeof *all->ids));
+        grow(all, 1);
         all->ids[all->count++] = engine->bos;
         *prompt = 1;
     }
@@ -95,7 +95,7 @@ void score(const Job *job, const Engine *engine) {
                 batch.pos[j] = at + j;
                 batch.n_seq_id[j] = 1;
                 batch.seq_id[j][0] = 0;
-                batch.logits[j] = at + j >= first;
+                batch.logits[j] = (int8_t)(at + j >= first);
             }
             const int status = llama_decode(engine->context, batch);
             if (status != 0) decode_failed(engine, status);

@@ -211,16 +211,16 @@ def test_a_process_of_others_is_watched(guard: Guard, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"version": 2}, "unknown version"),
-        ({"surprise": 1}, "unknown field"),
-        ({"timeout_ns": "long"}, "a field of another type"),
-        ({"timeout_ns": -1}, "a time is negative"),
-        ({"poll_ns": 10}, "below one millisecond"),
-        ({"limits": {}}, "`limits` is no list"),
-        ({"limits": [{"reason": "too_hot"}]}, "a limit needs a path"),
-        ({"limits": [{"reason": 'x"', "path": "p"}]}, "a reason in small letters"),
-        ({"limits": [{"reason": "x", "path": "p", "at": 1}]}, "a limit has an unknown field"),
-        ({"limits": [{"reason": "x", "path": "p"}] * 17}, "more than 16 limits"),
+        ({"version": 2}, "version: this guard speaks 1"),
+        ({"surprise": 1}, "surprise: unknown field"),
+        ({"timeout_ns": "long"}, "timeout_ns: must be a whole number"),
+        ({"timeout_ns": -1}, "timeout_ns: must be from 0 to"),
+        ({"poll_ns": 10}, "poll_ns: must be from 1000000 to"),
+        ({"limits": {}}, "limits: must be a list"),
+        ({"limits": [{"reason": "too_hot"}]}, "path: is missing"),
+        ({"limits": [{"reason": 'x"', "path": "p"}]}, "reason: must be a word in small letters"),
+        ({"limits": [{"reason": "x", "path": "p", "at": 1}]}, "at: unknown field"),
+        ({"limits": [{"reason": "x", "path": "p"}] * 17}, "limits: are more than 16"),
     ],
 )
 def test_what_cannot_be_guarded_starts_nothing(guard: Guard, tmp_path: Path, given: dict[str, Any], why: str) -> None:

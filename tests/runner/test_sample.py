@@ -239,18 +239,20 @@ def test_a_file_that_grew_too_large_keeps_whole_lines(start: Callable[..., Sampl
 
 
 BAD: dict[str, dict[str, Any]] = {
-    "this sampler speaks version 1": {"version": 2},
-    "unknown or wrong field: surprise": {"surprise": 1},
-    "unknown or wrong field: hz": {"hz": "often"},
-    "out, hz (0.01 to 1000)": {"hz": 0},
-    "`until` is stdin, pid or signal: noon": {"until": "noon"},
-    "`until` is pid, and there is none": {"until": "pid"},
-    "a channel needs name, unit and path": {"channels": [{"name": "x"}]},
-    "a channel has an unknown or wrong field: colour": {"channels": [channel("x", colour="red")]},
-    "the tier of a channel is fast or slow": {"channels": [channel("x", tier="quick")]},
+    "version: this sampler speaks 1": {"version": 2},
+    "surprise: unknown field": {"surprise": 1},
+    "hz: must be a number": {"hz": "often"},
+    "hz: must be from 0.01 to 1000": {"hz": 0},
+    "until: must be stdin, pid or signal": {"until": "noon"},
+    "slow_every: must be from 1 to": {"slow_every": 0},
+    "cpu: must be a whole number": {"cpu": 0.5},
+    "until: is pid, and there is none": {"until": "pid"},
+    "unit: is missing": {"channels": [{"name": "x"}]},
+    "colour: unknown field": {"channels": [channel("x", colour="red")]},
+    "tier: must be fast or slow": {"channels": [channel("x", tier="quick")]},
     "more than 8 files in the fast tier": {"channels": [channel(f"f{i}", f"c{i}", tier="fast") for i in range(9)]},
-    "more than 256 channels": {"channels": [channel("f", f"c{i}") for i in range(257)]},
-    "more than 128 files": {"channels": [channel(f"f{i}", f"c{i}") for i in range(129)]},
+    "channels: are more than 256": {"channels": [channel("f", f"c{i}") for i in range(257)]},
+    "channels: have more than 128 files": {"channels": [channel(f"f{i}", f"c{i}") for i in range(129)]},
 }
 
 
@@ -274,7 +276,9 @@ def test_a_description_that_cannot_be(start: Callable[..., Sampler], text: str) 
         ('{"a": 01}', "this is no value"),
         ("[" * 70 + "]" * 70, "nested too deeply"),
         ('{"version": 1} {', "something follows"),
-        ("[]", "unknown or wrong field"),
+        ("[]", "must be an object"),
+        ("{}", "version: is missing"),
+        ('{"a": "\\ud834\\u0041"}', "an escape that is none"),
     ],
 )
 def test_what_is_no_json(tools: Path, tmp_path: Path, text: str, why: str) -> None:

@@ -43,9 +43,9 @@ def compile_runner(folder: Path, *flags: str) -> Path:
     subprocess.run(
         [
             compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror",
-            *flags, f"-I{headers}", *map(str, sources), str(rest), "-o", str(program), f"-L{binding}",
-            f"-Wl,-rpath,{binding}", f"-Wl,-rpath-link,{binding}", "-lllama", "-lggml", "-lggml-cpu", "-lggml-base",
-            "-lpthread", "-lm",
+            "-Wno-missing-field-initializers", *flags, f"-I{headers}", *map(str, sources), str(rest),
+            "-o", str(program), f"-L{binding}", f"-Wl,-rpath,{binding}", f"-Wl,-rpath-link,{binding}",
+            "-lllama", "-lggml", "-lggml-cpu", "-lggml-base", "-lpthread", "-lm",
         ],
         check=True,
     )  # fmt: skip
