@@ -58,8 +58,9 @@ DEBIAN = {"cc": "gcc", "c++": "g++", "make": "make", "git": "git"}
 
 FOR_TESTS = {"mksh": "mksh", "toybox": "toybox", "busybox": "busybox", "shellcheck": "shellcheck",
              "sshd": "openssh-server", "ssh": "openssh-client",
-             "qemu-aarch64-static": "qemu-user-static", "bwrap": "bubblewrap"}  # fmt: skip
-"""Likewise for tests alone, which say what is missing: shells and tools of devices, and what reads their scripts."""
+             "qemu-aarch64-static": "qemu-user-static", "bwrap": "bubblewrap", "clang-tidy": "clang-tidy"}  # fmt: skip
+"""Likewise for tests and lint alone, which say what is missing: shells and tools of devices, and what reads their
+scripts and the runner's C."""
 
 
 class SetupError(Exception):
@@ -143,7 +144,7 @@ def tools() -> None:
     prefix = apt_prefix()
     wanted = [package for program, package in FOR_TESTS.items() if shutil.which(program) is None]
     if prefix is None and wanted:
-        say(f"some tests will fail without the packages {' '.join(wanted)}; nothing else needs them")
+        say(f"some tests, or lint, will fail without the packages {' '.join(wanted)}; nothing else needs them")
     elif prefix is not None:
         missing += wanted
     if not missing:
