@@ -7,18 +7,18 @@ the same cells in the same order.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TypeAlias, cast
 
-from mobench_lang.ir import Bench, Clause, Design, Step, Walk
-
-if TYPE_CHECKING:
-    import random
+from mobench_lang import design
+from mobench_lang.ir import Bench, Clause, Step, Walk
 
 Vector: TypeAlias = tuple[int, ...]
+BATCH = 4096  # rows between two looks at who pays for them
 
 
 @dataclass
@@ -42,11 +42,32 @@ def expand(bench: Bench, count: Count | None = None) -> Iterator[Vector]:
             count.cells += 1
             yield vector
         return
-    every = list(left)
-    chosen = choose(every, bench.design)
-    count.not_sampled = len(every) - len(chosen)
-    count.cells = len(chosen)
-    yield from chosen
+    if bench.design.kind == "pairwise":
+        columns = _columns(left, len(bench.axes))
+        total, chosen = len(columns[0]), design.pairwise(columns, bench.design.seed)
+    else:
+        total = sum(1 for _ in left)
+        chosen = design.sample(total, bench.design.size or 0, bench.design.seed)
+    count.cells, count.not_sampled = len(chosen), total - len(chosen)
+    again = Count(excluded=[0] * len(bench.excludes))  # walked twice: millions need not be held for a few
+    yield from _at(_kept(_product(bench.walks, again), bench.excludes, again), chosen)
+
+
+def _columns(vectors: Iterator[Vector], axes: int) -> list[array[int]]:
+    """The vectors by axis, in little memory."""
+    columns = [array("L") for _ in range(axes)]
+    while batch := tuple(islice(vectors, BATCH)):
+        for column, part in zip(columns, zip(*batch, strict=True), strict=True):
+            column.extend(part)
+    return columns
+
+
+def _at(vectors: Iterator[Vector], places: Iterable[int]) -> Iterator[Vector]:
+    """The vectors at some places, which ascend."""
+    start = 0
+    for place in places:
+        yield from islice(vectors, place - start, place - start + 1)
+        start = place + 1
 
 
 def _product(walks: tuple[Walk, ...], count: Count) -> Iterator[Vector]:
@@ -55,15 +76,26 @@ def _product(walks: tuple[Walk, ...], count: Count) -> Iterator[Vector]:
             count.total += 1
             yield vector
         return
+    for vector in walk(walks[0].steps):
+        count.total += 1
+        yield vector
+    known = _reached_by(walks[0])
     seen: set[Vector] = set()
-    for one in walks:
+    for one in walks[1:]:
         for vector in walk(one.steps):
-            if vector in seen:
+            if vector in seen or known(vector):
                 count.repeated += 1
                 continue
             seen.add(vector)
             count.total += 1
             yield vector
+
+
+def _reached_by(one: Walk) -> Callable[[Vector], bool]:
+    """Whether a vector is a row of a walk, without a set of all of them."""
+    longest = sorted(one.steps, key=lambda s: sum(len(c.rows) for c in s.choices), reverse=True)  # likeliest to lack it
+    steps = [(picker(s.reads), picker(s.sets), {c.key: frozenset(c.rows) for c in s.choices}) for s in longest]
+    return lambda vector: all(sets(vector) in rows.get(reads(vector), ()) for reads, sets, rows in steps)
 
 
 def walk(steps: Iterable[Step]) -> Iterator[Vector]:
@@ -132,17 +164,16 @@ def _by_axes(clauses: tuple[Clause, ...]) -> dict[Vector, dict[Vector, int]]:
     return found
 
 
-def size(walk: Walk) -> int:
-    """The number of rows of a walk, without walking it where its steps allow."""
-    groups = _independent(walk.steps)
+def size(walk: Walk, limit: int | None = None) -> int:
+    """The number of rows of a walk, without walking it where its steps allow; counting may end above `limit`."""
     total = 1
-    for group in groups:
-        total *= group
+    for group in _independent(walk.steps):
+        total *= _count(group, limit)
     return total
 
 
-def _independent(steps: tuple[Step, ...]) -> list[int]:
-    """Row counts of groups of steps that do not depend on each other; their product is the size."""
+def _independent(steps: tuple[Step, ...]) -> list[list[Step]]:
+    """Groups of steps that do not depend on each other; the product of their row counts is the size."""
     owner: dict[int, int] = {}
     members: list[list[Step]] = []
     for step in steps:
@@ -161,17 +192,23 @@ def _independent(steps: tuple[Step, ...]) -> list[int]:
                 for axis in one.sets:
                     owner[axis] = group
     order = {id(step): number for number, step in enumerate(steps)}
-    return [_count(sorted(group, key=lambda s: order[id(s)])) for group in members if group]
+    return [sorted(group, key=lambda s: order[id(s)]) for group in members if group]
 
 
-def _count(steps: list[Step]) -> int:
+def _count(steps: list[Step], limit: int | None) -> int:
     if len(steps) == 1 and not steps[0].reads:
         return sum(len(c.rows) for c in steps[0].choices)
-    return sum(1 for _ in projections(steps, tuple(a for s in steps for a in s.sets)))
+    rows = projections(steps, tuple(a for s in steps for a in s.sets))
+    return sum(1 for _ in (rows if limit is None else islice(rows, limit + 1)))
 
 
-def projections(steps: Iterable[Step], reads: tuple[int, ...]) -> Iterator[Vector]:
-    """The combinations of the axes `reads` that the steps reach, each once, in order of appearance."""
+def projections(
+    steps: Iterable[Step], reads: tuple[int, ...], pay: Callable[[int], bool] | None = None
+) -> Iterator[Vector]:
+    """The combinations of the axes `reads` that the steps reach, each once, in order of appearance.
+
+    `pay` is asked for each batch of rows that are walked to find them; once it refuses, that is all.
+    """
     by_axis = {axis: step for step in steps for axis in step.sets}
     needed: set[int] = set()
     waiting = list(reads)
@@ -188,56 +225,10 @@ def projections(steps: Iterable[Step], reads: tuple[int, ...]) -> Iterator[Vecto
         return
     pick = picker(tuple(position[a] for a in reads))
     seen: set[Vector] = set()
-    for row in walk(local):
+    for number, row in enumerate(walk(local), 1):
+        if number % BATCH == 0 and pay is not None and not pay(BATCH):
+            return
         key = pick(row)
         if key not in seen:
             seen.add(key)
             yield key
-
-
-# ---------------------------------------------------------------- designed fractions
-
-
-def choose(cells: list[Vector], design: Design) -> list[Vector]:
-    """The designed fraction of some cells, in their order."""
-    if design.kind == "sample":
-        wanted = min(design.size or 0, len(cells))
-        return [cells[i] for i in sorted(_random(design.seed).sample(range(len(cells)), wanted))]
-    return pairwise(cells, design.seed)
-
-
-def _random(seed: int) -> random.Random:
-    import random
-
-    return random.Random(seed)  # noqa: S311 - a design is to be reproducible, not secret
-
-
-def pairwise(cells: list[Vector], seed: int) -> list[Vector]:
-    """A small subset in which every pair of values of two axes that occurs among the cells occurs too.
-
-    Greedy: walk the cells in a seeded random order, take each that covers most of what a look-ahead offers.
-    """
-    if not cells or len(cells[0]) < 2:
-        return cells
-    pairs = list(combinations(range(len(cells[0])), 2))
-    order = list(range(len(cells)))
-    _random(seed).shuffle(order)
-    open_pairs = {(p, cells[i][a], cells[i][b]) for i in order for p, (a, b) in enumerate(pairs)}
-    taken: list[int] = []
-    window: list[int] = []
-    source = iter(order)
-
-    def gain(i: int) -> int:
-        vector = cells[i]
-        return sum((p, vector[a], vector[b]) in open_pairs for p, (a, b) in enumerate(pairs))
-
-    while open_pairs:
-        window = [i for i in window if gain(i)]
-        while len(window) < 64 and (following := next(source, None)) is not None:
-            if gain(following):
-                window.append(following)
-        best = max(window, key=lambda i: (gain(i), -i))
-        taken.append(best)
-        vector = cells[best]
-        open_pairs.difference_update((p, vector[a], vector[b]) for p, (a, b) in enumerate(pairs))
-    return [cells[i] for i in sorted(taken)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mobench_lang import ir
@@ -26,7 +27,7 @@ from mobench_lang.syntax import ast
 if TYPE_CHECKING:
     from mobench_lang.source import Span
 
-_COST = 4  # steps of a combination, beside those of its list
+_COST = 8  # steps of a combination, beside those of its list
 
 
 @dataclass
@@ -169,13 +170,15 @@ class Axes:
         if any(self.tables[order[r]].broken for r in reads):
             return None
         choices: list[ir.Choice] = []
-        for key in projections(before, reads):
+        for key in projections(before, reads, partial(self.ev.rows, span=group.span)):
             if not (self.ev.combinations(1, group.span) and self.ev.work(_COST, group.span)):
                 return None
             rows = self._rows(group, tables, fixed, self.at(reads, key))
             if rows is None:
                 return None
             choices.append(ir.Choice(key=tuple(key), rows=rows))
+        if self.ev.exhausted:
+            return None
         return ir.Step(sets=tuple(order.index(n) for n in group.names), reads=reads, choices=tuple(choices))
 
     def _only_earlier(self, group: Group) -> bool:
@@ -252,6 +255,8 @@ class Axes:
         return self._numbered(table, items, spans)
 
     def _numbered(self, table: Table, items: Sequence[Val], spans: Sequence[Span]) -> list[int] | None:
+        if not self.ev.work(len(items), table.span):
+            return None
         numbers: list[int] = []
         seen: set[int] = set()
         failed = False

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import comb
 from pathlib import Path
 
 from mobench_lang import ir
@@ -23,6 +25,7 @@ from mobench_lang.check.origins import Origins
 from mobench_lang.check.procedure import Procedure
 from mobench_lang.check.schema import DECLARED, PROTOCOL_BLOCKS, ROLES, Schema
 from mobench_lang.check.values import POISON, Ent, Folder, Poison, Rec, Val, label
+from mobench_lang.design import MAX_PAIRS
 from mobench_lang.matrix import Count, expand, projections, size
 from mobench_lang.metrics import DEFAULT_METRICS, RESULT_COLUMNS
 from mobench_lang.packs import Attribute
@@ -30,7 +33,8 @@ from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 from mobench_lang.syntax.unparse import expression_text
 
-MAX_CELLS = 10_000_000
+MAX_CELLS = 2_000_000
+MAX_AXES = 64  # the four roles included
 
 
 @dataclass
@@ -68,6 +72,7 @@ class Parts:
     designs: list[ast.Sample | ast.Pairwise] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     damaged: bool = False
+    crowded: bool = False
 
 
 def check_bench(module: Module, schema: Schema) -> tuple[ir.Bench | None, dict[str, Path | None]]:
@@ -254,10 +259,20 @@ class Checker:
             self.ev.tell(messages.axis_is_column(name))
             self._note_broken(ast.Broken(span, name))
             return False
+        if len(self.axes.tables) >= MAX_AXES:
+            self._crowded(name)
+            return False
         self.axes.tables[key] = Table(name, expr, single, self._want(key), span)
         if not grouped:
             self.axes.groups.append(Group((key,), span))
         return True
+
+    def _crowded(self, name: ast.Name) -> None:
+        """Report once that there are too many axes; the rest are left out."""
+        if not self.parts.crowded:
+            self.ev.tell(messages.too_many_axes(name.span, MAX_AXES))
+        self.parts.crowded = self.parts.damaged = True
+        self.parts.broken.add(name.text)
 
     def _want(self, key: str) -> Attribute | None:
         if key in ROLES:
@@ -283,19 +298,34 @@ class Checker:
         if main is None:
             return None
         walks = [ir.Walk(steps=main)]
-        total = size(walks[0])
-        if total > MAX_CELLS:
-            self.ev.tell(messages.too_many_cells(self._matrix_span(), total, MAX_CELLS))
-            return None
+        total = size(walks[0], MAX_CELLS)
         for include in self.parts.includes:
+            if total > MAX_CELLS:
+                break
             fixed = self._included(include)
             steps = None if fixed is None else self.axes.steps(fixed)
             if steps is None:
                 return None
             walks.append(ir.Walk(steps=steps))
+            total += size(walks[-1], MAX_CELLS)
+        if total > MAX_CELLS:
+            self.ev.tell(messages.too_many_cells(self._matrix_span(), total, MAX_CELLS))
+            return None
+        if not self._few_pairs(total):
+            return None
         if self.parts.damaged:
             return None
         return tuple(walks)
+
+    def _few_pairs(self, cells: int) -> bool:
+        """Whether a pairwise design over so many cells ends in time; False after a report."""
+        varied = sum(len(t.values) > 1 for t in self.axes.tables.values())
+        pairs = cells * comb(varied, 2)
+        design = self.parts.designs[0] if self.parts.designs else None
+        if not isinstance(design, ast.Pairwise) or pairs <= MAX_PAIRS:
+            return True
+        self.ev.tell(messages.too_many_pairs(design.span, cells, varied, MAX_PAIRS))
+        return False
 
     def _matrix_span(self) -> Span:
         matrix = self.parts.sections.get("matrix")
@@ -405,7 +435,8 @@ class Checker:
         shown = expression_text(condition)
         tried = self.tried.get(shown)
         if tried is None:
-            tried = try_out(self.ev, self.axes, condition, reads := self.axes.reads(condition), self._reached(reads))
+            reads = self.axes.reads(condition)
+            tried = try_out(self.ev, self.axes, condition, reads, self._reached(reads, condition.span))
         if tried is None:
             return None
         self.tried[shown] = tried
@@ -413,11 +444,12 @@ class Checker:
             self.ev.tell(messages.unknown_truth(condition.span, tried.why, clause))
         return tried
 
-    def _reached(self, reads: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
+    def _reached(self, reads: tuple[int, ...], span: Span) -> Iterable[tuple[int, ...]]:
         """The combinations of some axes that the walks reach, each once."""
+        pay = partial(self.ev.rows, span=span)
         if len(self.walks) == 1:
-            return projections(self.walks[0].steps, reads)
-        return dict.fromkeys(k for walk in self.walks for k in projections(walk.steps, reads))
+            return projections(self.walks[0].steps, reads, pay)
+        return dict.fromkeys(k for walk in self.walks for k in projections(walk.steps, reads, pay))
 
     def _clause(self, exclude: ast.Exclude, usable: bool) -> ir.Clause | None:
         because = "" if exclude.because is None else self.ev.value(exclude.because, self.scope)

@@ -22,7 +22,7 @@ from mobench_lang.syntax import ast
 Key: TypeAlias = tuple[int, ...]
 Truth: TypeAlias = "bool | Hidden | Poison"
 _AT_ONCE = 4096  # combinations between two looks at the budget
-_CHEAP = 8  # operations of closures that take about one step
+_CHEAP = 16  # operations of closures that take about one step
 
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -42,11 +42,14 @@ class Tried:
 
 def try_out(ev: Evaluator, axes: Axes, condition: ast.Expr, reads: Key, keys: Iterable[Key]) -> Tried | None:
     """The truth of a condition for each of the combinations; None after a report."""
+    if ev.exhausted:
+        return None
     compiled = _Compiler(ev, axes, reads)
     holds: Callable[[Key], Truth] | None = None
     true: list[Key] = []
     unknown: list[Key] = []
     why = ""
+    number = 0
     for number, key in enumerate(keys, 1):
         if holds is None:  # the first is evaluated as a whole: what is said of a part that decides nothing is said once
             truth: Truth = ev.truth(condition, axes.at(reads, key))
@@ -62,6 +65,8 @@ def try_out(ev: Evaluator, axes: Axes, condition: ast.Expr, reads: Key, keys: It
             unknown.append(key)
         if number % _AT_ONCE == 0 and not _paid(ev, compiled, condition, _AT_ONCE):
             return None
+    if ev.exhausted or not _paid(ev, compiled, condition, number % _AT_ONCE):
+        return None
     return Tried(reads, tuple(true), tuple(unknown), why)
 
 

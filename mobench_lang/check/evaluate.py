@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, DecimalException
 from itertools import chain, islice
+from typing import Any
 
 from mobench_lang.check import messages, units
 from mobench_lang.check.arithmetic import MAX_INT, arithmetic, comparable, compare
@@ -37,9 +38,10 @@ from mobench_lang.source import Span
 from mobench_lang.syntax import ast
 
 MAX_VALUES = 10_000_000  # a spec with all that it uses may build at most so many values …
-MAX_STEPS = 1_500_000  # … in so many steps of about 1 µs, so that whatever is written ends within two seconds
+MAX_STEPS = 1_000_000  # … in so many steps of about 1 µs, so that whatever is written ends within two seconds
 MAX_COMBINATIONS = 1_000_000  # of axes that lists and clauses of a matrix may be evaluated for
 MAX_TEXT = 1_000_000  # characters of one string
+_ROWS = 4  # of a product, that are walked in the time of about one step
 MAX_NAMES = 100_000  # that may be looked through for one that was meant; then faults come without a suggestion
 
 
@@ -78,41 +80,7 @@ class Evaluator:
         self.budget.steps -= 1
         if self.budget.steps < 0:
             return self._exhausted(expr.span)
-        match expr:
-            case ast.Name():
-                return self._name(expr, env, want)
-            case ast.Int():
-                return self._int(expr.value, expr.span)
-            case ast.Float():
-                return expr.value
-            case ast.Quantity():
-                return self._guard(expr.span, lambda: units.read(expr.value, expr.unit))
-            case ast.Bool():
-                return expr.value
-            case ast.Null():
-                return None
-            case ast.String():
-                return self._string(expr, env)
-            case ast.ListOf():
-                return self._list(expr, env, want)
-            case ast.Comprehension():
-                return self._comprehension(expr, env, want)
-            case ast.Range():
-                return self._range(expr, env)
-            case ast.Unary():
-                return self._unary(expr, env)
-            case ast.Binary():
-                return self._binary(expr, env)
-            case ast.Cond():
-                return self._cond(expr, env, want)
-            case ast.Member():
-                return self._member(expr, env)
-            case ast.Index():
-                return self._index(expr, env)
-            case ast.Call():
-                return self._call(expr, env)
-            case ast.Refine():
-                return self._refine(expr, env)
+        return _HOW[type(expr)](self, expr, env, want)
 
     def tell(self, found: Diagnostic) -> Poison:
         """Report a fault and give the value that keeps quiet about what follows."""
@@ -235,6 +203,15 @@ class Evaluator:
             self._exhausted(span)
             return False
         return True
+
+    @property
+    def exhausted(self) -> bool:
+        """True if the budget has been used up, which has been reported."""
+        return self.budget.told
+
+    def rows(self, count: int, span: Span) -> bool:
+        """Take so many rows of a product, walked for their combinations, off the budget of work."""
+        return self.work(count // _ROWS, span)
 
     def _exhausted(self, span: Span) -> Poison:
         if not self.budget.told:
@@ -514,6 +491,28 @@ class Evaluator:
         if not isinstance(base, Ent):
             return self.tell(messages.cannot_refine(expr.base.span, kind_of(base)))
         return refine(self, base, expr.entries, env, expr.span)
+
+
+# How each kind of expression is evaluated. Any: the expression is of the kind that it stands beside.
+_HOW: dict[type[ast.Expr], Callable[[Evaluator, Any, Env, Attribute | None], Val]] = {
+    ast.Name: Evaluator._name,
+    ast.Int: lambda ev, expr, _env, _want: ev._int(expr.value, expr.span),
+    ast.Float: lambda _ev, expr, _env, _want: expr.value,
+    ast.Quantity: lambda ev, expr, _env, _want: ev._guard(expr.span, lambda: units.read(expr.value, expr.unit)),
+    ast.Bool: lambda _ev, expr, _env, _want: expr.value,
+    ast.Null: lambda _ev, _expr, _env, _want: None,
+    ast.String: lambda ev, expr, env, _want: ev._string(expr, env),
+    ast.ListOf: Evaluator._list,
+    ast.Comprehension: Evaluator._comprehension,
+    ast.Range: lambda ev, expr, env, _want: ev._range(expr, env),
+    ast.Unary: lambda ev, expr, env, _want: ev._unary(expr, env),
+    ast.Binary: lambda ev, expr, env, _want: ev._binary(expr, env),
+    ast.Cond: Evaluator._cond,
+    ast.Member: lambda ev, expr, env, _want: ev._member(expr, env),
+    ast.Index: lambda ev, expr, env, _want: ev._index(expr, env),
+    ast.Call: lambda ev, expr, env, _want: ev._call(expr, env),
+    ast.Refine: lambda ev, expr, env, _want: ev._refine(expr, env),
+}  # a table, as this is asked a million times
 
 
 # ---------------------------------------------------------------- pure helpers

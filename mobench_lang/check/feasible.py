@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 from mobench_lang import ir
@@ -24,7 +24,7 @@ from mobench_lang.check.units import Qty
 from mobench_lang.check.values import Ent, Folder, Rec, Val, Word, label, to_ir
 from mobench_lang.diagnostics import Diagnostic
 from mobench_lang.lockfile import LocalFile
-from mobench_lang.matrix import expand, picker
+from mobench_lang.matrix import Vector, expand, picker
 from mobench_lang.metrics import metrics
 from mobench_lang.pauses import TIMED, declared
 from mobench_lang.source import Span
@@ -34,6 +34,14 @@ READINGS = 30  # fewer distinct readings in a window say nothing about its energ
 DEFAULT_TIMEOUT_NS = 600_000_000_000
 
 Find = Callable[[Evaluator, list[Val], list[Span]], Diagnostic | None]
+
+
+@dataclass
+class Waiting:
+    """What is wrong with some combinations of axes, if a cell has them; `pick` takes them out of a cell."""
+
+    pick: Callable[[Vector], Vector]
+    suspects: dict[Vector, Diagnostic]
 
 
 def _entities(axes: Axes, role: str) -> list[Ent]:
@@ -120,19 +128,26 @@ def _longest(axes: Axes) -> dict[str, ir.Value]:
 
 def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
     """Engine × quant, engine × target, context, and RAM, for the combinations that are left."""
-    for role_names, find in (
-        (("engine", "quant"), _quant), (("engine", "device"), _target), (("model", "workload", "engine"), _context),
-        (("model", "quant", "device"), _ram), (("model", "device"), _ram_as_published(axes)), (("device",), _meter),
-        (("device", "workload"), _window(bench)),
-    ):  # fmt: skip
+    waiting: list[Waiting] = []
+    for role_names, attributes, find in (
+        (("engine", "quant"), "", _quant),
+        (("engine", "device"), "", _target),
+        (("model", "workload", "engine"), "depth prompt output n_ctx", _context),
+        (("model", "quant", "device"), "ram", _ram),
+        (("model", "device"), "ram", _ram_as_published(axes)),
+        (("device",), "meter", _meter),
+        (("device", "workload"), "meter duration", _window(bench)),
+    ):
         names = [n for n in role_names if n in axes.tables]
         if len(names) < len(role_names):
             continue
         roles = [axes.order.index(n) for n in names]
-        binding = [i for i, t in enumerate(axes.tables.values()) if t.binds and t.binds.split(".")[0] in names]
+        bound = {f"{name}.{attribute}" for name in names for attribute in attributes.split()}
+        binding = [i for i, t in enumerate(axes.tables.values()) if t.binds in bound]
         suspects = _suspects(ev, axes, roles, binding, find)
         if suspects:
-            _report(ev, bench, [*roles, *binding], suspects)
+            waiting.append(Waiting(picker((*roles, *binding)), suspects))
+    _report(ev, bench, waiting)
     _storage(ev, axes, bench)
     _sources(ev, axes, bench)
 
@@ -166,18 +181,23 @@ def _keys(lengths: list[int]) -> Iterable[tuple[int, ...]]:
     return product(*(range(n) for n in lengths))
 
 
-def _report(ev: Evaluator, bench: ir.Bench, order: list[int], suspects: dict[tuple[int, ...], Diagnostic]) -> None:
-    """Report the suspects that a cell really has, each once."""
-    pick = picker(tuple(order))
-    waiting = dict(suspects)
+def _report(ev: Evaluator, bench: ir.Bench, waiting: list[Waiting]) -> None:
+    """Report the suspects that a cell really has, each fault of a place once, in the order of the checks."""
+    found: list[list[Diagnostic]] = [[] for _ in waiting]
+    open_ones = list(zip(waiting, found, strict=True))
+    for vector in expand(bench) if open_ones else ():
+        for one, faults in open_ones:
+            fault = one.suspects.pop(one.pick(vector), None)
+            if fault is not None:
+                faults.append(fault)
+                open_ones = [(w, f) for w, f in open_ones if w.suspects]
+        if not open_ones:
+            break
     told: set[tuple[Span, str]] = set()
-    for vector in expand(bench):
-        fault = waiting.pop(pick(vector), None)
-        if fault is not None and (fault.span, fault.code) not in told:
+    for fault in chain.from_iterable(found):
+        if (fault.span, fault.code) not in told:
             told.add((fault.span, fault.code))
             ev.tell(fault)
-        if not waiting:
-            return
 
 
 def _quant(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:

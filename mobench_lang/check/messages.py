@@ -549,6 +549,28 @@ def over_steps(span: Span, limit: int) -> Diagnostic:
     )
 
 
+def too_many_axes(span: Span, limit: int) -> Diagnostic:
+    """E0334, of the axes of a bench."""
+    return Diagnostic(
+        "E0334",
+        f"this bench has more than {limit} axes, the four roles included",
+        span,
+        "one too many",
+        helps=("write what does not vary into the declarations, and axes that vary together into one list of things",),
+    )
+
+
+def too_many_pairs(span: Span, cells: int, axes: int, limit: int) -> Diagnostic:
+    """E0334, of a pairwise design."""
+    return Diagnostic(
+        "E0334",
+        f"a pairwise design of {cells:,} cells over {axes} axes looks at more than {limit:,} pairs of values",
+        span,
+        "stopped here",
+        helps=("shorten the axes, or take `sample` with a number of cells",),
+    )
+
+
 def too_many_faults(span: Span, limit: int) -> Diagnostic:
     """E0107."""
     return Diagnostic(
@@ -1029,7 +1051,7 @@ def too_many_cells(span: Span, count: int, limit: int) -> Diagnostic:
     """E0511."""
     return Diagnostic(
         "E0511",
-        f"the matrix has {count:,} cells; at most {limit:,} can be planned",
+        f"the matrix has at least {count:,} cells; at most {limit:,} can be planned",
         span,
         helps=("take a designed fraction: `sample 1000 seed 1` or `pairwise`, of fewer values",),
     )

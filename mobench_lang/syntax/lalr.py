@@ -120,7 +120,7 @@ class Tables:
     @cached_property
     def space(self) -> re.Pattern[str]:
         """What stands between tokens and means nothing."""
-        return re.compile(f"(?:{self.ignored})*")
+        return re.compile(f"(?:{self.ignored})*+")
 
     @cached_property
     def units(self) -> frozenset[int]:

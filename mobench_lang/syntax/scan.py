@@ -132,7 +132,7 @@ _PATTERNS = {
     Kind.STRING: r'"(?:[^"\\\n\r$]|\\[^\n\r]|\$(?!\{)|\$\{(?:' + _INSIDE + r"|\{(?:" + _INSIDE + r')*\})*\})*"',
     Kind.NUMBER: r"[0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[eE][+-]?[0-9]+)?(?:%|(?:(?:" + _UNIT + r")|x)?(?!\w)(?!°))",
     Kind.BRACKET: r"[(){}\[\]]",
-    Kind.BAD_COMMENT: r"//[^\n\r]*|/\*(?:[^*]|\*(?!/))*\*/|/\*[^\n\r]*",
+    Kind.BAD_COMMENT: r"//[^\n\r]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?",
     Kind.BAD_OPERATOR: r"\.\.\.+|&&|\|\||\*\*|===|=>|->|[-+*/:]=|<>|[!&|^~@;](?!=)|!==",
     Kind.OPERATOR: r"==|!=|<=|>=|\.\.|[-+*/<>=.,:?]",
     Kind.BAD_STRING: r'"[^\n\r]*',
@@ -143,7 +143,8 @@ _PATTERNS = {
     Kind.BAD_SPACE: r"[^\S\n\r\t ]+",
     Kind.BAD_CHARACTER: r"°[A-Za-z]*|[^ \t]",
 }
-STRING_OR_COMMENT = re.compile(f"{_PATTERNS[Kind.STRING]}|({_PATTERNS[Kind.COMMENT]})")
+# An unterminated string takes the rest of its line: to look again from each quote in it would be quadratic.
+STRING_OR_COMMENT = re.compile(f"{_PATTERNS[Kind.STRING]}|({_PATTERNS[Kind.COMMENT]})|{_PATTERNS[Kind.BAD_STRING]}")
 _KINDS = {k.name: k for k in Kind}
 
 

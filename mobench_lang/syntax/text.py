@@ -21,6 +21,7 @@ MOST_BYTES = 1 << 19
 LONGEST_LINE = 100_000
 DEEPEST = 100
 MOST_FAULTS = 20
+MOST_EDITS = 50_000  # of one fault; `check --fix` a second time does the rest
 
 # Controls except tab, line feed and carriage return; lone surrogates.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -30,7 +31,7 @@ _INVISIBLE = re.compile(
     "\ufff0-\ufffb\U000e0000-\U000e0fff]"
 )
 _SUSPECT = re.compile(f"{_CONTROL.pattern}|{_INVISIBLE.pattern}|\r(?!\n)")
-_LONG_LINE = re.compile(f"[^\r\n]{{{LONGEST_LINE + 1},}}")
+_LINE = re.compile(r"[^\r\n]+")
 _LONE_RETURN = re.compile("\r(?!\n)")
 
 
@@ -92,7 +93,7 @@ def check_text(source: Source) -> tuple[list[Diagnostic], bool]:
     if len(text) > MOST_BYTES:
         return [messages.too_large(source.span(0, 0), len(text), MOST_BYTES)], False
     if len(text) > LONGEST_LINE:
-        long = _LONG_LINE.search(text)
+        long = next((line for line in _LINE.finditer(text) if line.end() - line.start() > LONGEST_LINE), None)
         if long:
             place = source.span(long.start(), long.start() + 1)
             return [messages.line_too_long(place, long.end() - long.start(), LONGEST_LINE)], False
@@ -111,7 +112,7 @@ def _characters(source: Source) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     returns = [m.start() for m in _LONE_RETURN.finditer(source.text)]
     if returns:
-        edits = tuple(Edit(source.span(at, at + 1), "\n") for at in returns)
+        edits = tuple(Edit(source.span(at, at + 1), "\n") for at in returns[:MOST_EDITS])
         found.append(messages.carriage_return(source.span(returns[0], returns[0] + 1), len(returns), edits))
     for match in _CONTROL.finditer(source.text):
         found.append(messages.control_character(source.span(*match.span()), ord(match[0])))
@@ -136,7 +137,7 @@ def _characters(source: Source) -> list[Diagnostic]:
 
 
 def _too_deep(source: Source) -> Diagnostic | None:
-    bracket = re.compile(STRING_OR_COMMENT.pattern + r"|\"[^\r\n]*|([(\[{])|([)\]}])")
+    bracket = re.compile(STRING_OR_COMMENT.pattern + r"|([(\[{])|([)\]}])")
     depth = 0
     for match in bracket.finditer(source.text):
         if match[2]:

@@ -26,6 +26,7 @@ CONTRACTS = (
     "mobench_lang.garbage",
     "mobench_lang.pauses",
     "mobench_lang.battery",
+    "mobench_lang.design",
     "mobench_lang.entry_points",
     "mobench_lang.packs",
     "mobench_lang.plugins",

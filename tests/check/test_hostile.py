@@ -117,12 +117,86 @@ def test_a_matrix_that_is_too_large() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a0 in [1]\n" + "\n".join(f"a{i + 1} in [a{i}]" for i in range(20_000)),
+        "\n".join(f"a{i} in [1]" for i in range(30_000)),
+        "\n".join(f"zip {{ a{i} in [1]\nb{i} in [2] }}" for i in range(10_000)),
+    ],
+    ids=["a chain", "many", "zipped"],
+)
+def test_more_axes_than_anyone_reads(body: str) -> None:
+    with within(60):
+        found = rejects(matrix(body), "E0334")
+    assert found.message == "this bench has more than 64 axes, the four roles included"
+
+
+def test_as_many_axes_as_are_allowed() -> None:
+    axes = "\n".join(f"a{i} in [1]" for i in range(60))
+    compiles(matrix(axes + "\nexclude where " + " + ".join(f"a{i}" for i in range(60)) + " < 60"), warns=("W0508",))
+
+
+@pytest.mark.parametrize("clause", ["threads > {}", "threads + batch > {}", "threads == {} and batch == 1"])
+def test_thousands_of_clauses(clause: str) -> None:
+    body = "threads in 1..100\nbatch in 1..100\n"
+    with within(60):
+        rejects(matrix(body + "\n".join("exclude where " + clause.format(i) for i in range(10_000))), "E0334")
+
+
+def test_thousands_of_includes() -> None:
+    body = "threads in 1..100\nbatch in 1..100\n"
+    with within(60):
+        rejects(matrix(body + "\n".join(f"include {{ batch = {i} }}" for i in range(101, 10_000))), "E0334")
+    with within(60):
+        rejects(matrix(body + "ubatch in 1..150\n" + "include { batch = 101 }\n" * 40), "E0511")
+
+
+def test_axes_whose_lists_depend_make_many_cells() -> None:
+    body = "\n".join(f"{axis} in [x for x in 1..200 where x < 500 + a]" for axis in ("threads", "batch"))
+    with within(60):
+        rejects(matrix(f"a in 1..100\n{body}"), "E0511")
+
+
+def test_a_design_of_too_many_pairs() -> None:
+    with within(60):
+        found = rejects(matrix("threads in 1..125\nbatch in 1..125\nubatch in 1..125\npairwise"), "E0334")
+    assert (
+        found.message == "a pairwise design of 1,953,125 cells over 3 axes looks at more than 5,000,000 pairs of values"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("/*\n" * 170_000, "E0155"),
+        (('let a = "' + '\\"' * 45_000 + "\n") * 5, "E0129"),
+        (('let a = "' + "x" * 90_000 + '"\n') * 5, "E0302"),
+        (("let a = " + '"${' * 30_000 + "\n") * 5, "E0147"),
+        ("\n" * 500_000 + "nonsense", "E0151"),
+        ("\r" * 400_000, "E0103"),
+    ],
+    ids=["comments", "quotes", "long lines", "interpolations", "nothing", "returns"],
+)
+def test_texts_that_ask_to_be_read_again_and_again(text: str, code: str) -> None:
+    with within(60):
+        found = check(text).diagnostics
+    assert code in {d.code for d in found}
+
+
 @pytest.mark.usefixtures("small_budget")
 def test_a_clause_that_reads_everything() -> None:
     body = "threads in 1..100\nbatch in 1..100\nubatch in 1..100\nexclude where threads + batch + ubatch > 5"
     with within(60):
         found = check(matrix(body)).diagnostics
     assert {d.code for d in found} <= {"E0334"}, shown(found)
+
+
+def test_a_clause_over_all_cells_of_a_large_matrix() -> None:
+    body = "threads in 1..100\nbatch in 1..99\nubatch in 1..100\n"
+    with within(120):
+        spec = compiles(matrix(body + "exclude where threads > 5 and batch < 7 and ubatch == 5"))
+    assert len(spec.excludes[0].true) == 95 * 6
 
 
 @pytest.mark.usefixtures("small_budget")
@@ -248,6 +322,6 @@ def test_every_single_word_as_a_value() -> None:
 
 
 def test_a_clause_over_many_combinations_is_no_hostile_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, 10_000, 1_000, MAX_NAMES, False))
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (MAX_VALUES, 11_000, 1_000, MAX_NAMES, False))
     axes = "prompt in 1..20\noutput in 1..20\nworkload in [generate(prompt = prompt, output = output)]"
     compiles(matrix(axes + "\nexclude where prompt + output > 30 and prompt * 2 > output + 3", without="workload"))

@@ -180,6 +180,27 @@ def test_pairwise_covers_every_pair() -> None:
     assert pairs(full) == pairs(some) and len(cells(some)) <= 20 < len(cells(full))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.integers(0, 12), st.integers(0, 9))
+def test_pairwise_of_what_clauses_leave(lengths: list[int], above: int, seed: int) -> None:
+    names = [f"a{i}" for i in range(len(lengths))]
+    lines = [f"{n} in 1..{length}" for n, length in zip(names, lengths, strict=True)]
+    total = " + ".join(names)
+    lines += [f"workload in [generate(prompt = {total}, output = 1)]", f"exclude where {total} > {above}"]
+    full = check(matrix("\n".join(lines), without="workload")).bench
+    some = check(matrix("\n".join([*lines, f"pairwise seed {seed}"]), without="workload")).bench
+    if full is None or some is None:
+        assert full is some and above < len(lengths)
+        return
+    every, chosen = cells(full), cells(some)
+
+    def pairs(found: list[dict[str, str]]) -> set[tuple[str, str, str, str]]:
+        return {(a, c[a], b, c[b]) for c in found for a in c for b in c if a < b}
+
+    assert pairs(every) == pairs(chosen)
+    assert [c for c in every if c in chosen] == chosen
+
+
 # ---------------------------------------------------------------- exclude
 
 
