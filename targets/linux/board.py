@@ -50,9 +50,9 @@ class Board:
         self._cores = _whole(one.get("cores"))
         heat = (await self._say(link, "heat")).strip()
         self._heat = Sensor(heat) if heat else None
-        hz, every = (await self._say(link, "rate")).split()
+        hz, every, lead = (await self._say(link, "rate")).split()
         channels = read_channels(await self._say(link, "channels"))
-        self._sampling = Sampling(channels, float(hz), int(every)) if channels else None
+        self._sampling = Sampling(channels, float(hz), int(every), lead_s=float(lead)) if channels else None
         return self.described(one, said, channels)
 
     def described(self, one: dict[str, str], said: dict[str, list[str]], channels: Iterable[Channel]) -> dict[str, Any]:

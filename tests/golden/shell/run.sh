@@ -188,8 +188,8 @@ make_command() { # command.sh for a folder that has only a job
     } >"$dir/command.sh"
 }
 
-sensor() { # -> $heat_path, $heat_scale: the default temperature sensor; m°C are its number times the scale
-    heat_path='' heat_scale=1
+sensor() { # -> $heat_path, $heat_scale: the default temperature sensor; m°C are its number times the scale; $lead_s
+    heat_path='' heat_scale=1 lead_s=0
 }
 
 make_limits() { # limits.sh and, for the runner, guard.json of a folder that has only a job
@@ -201,7 +201,7 @@ make_limits() { # limits.sh and, for the runner, guard.json of a folder that has
     [ -x "$MB_RUNNER" ] || return 0
     {
         echo '{"version": 1, "timeout_ns": 600000000001, "out": "guard.out", "log": "stderr.log",'
-        [ ! -f "$dir/sample.json" ] || echo '"sample": "sample.json",'
+        [ ! -f "$dir/sample.json" ] || echo "\"sample\": \"sample.json\", \"lead_ns\": ${lead_s}000000000,"
         echo '"poll_ns": 1000000000}'
     } >"$dir/guard.json"
 }

@@ -6,6 +6,7 @@
 #   sh board.sh heat              the file of the default temperature
 #   sh board.sh channels          what is sampled: name, unit, file, source, tier, scale, between tabs
 #   sh board.sh sample            the same as the runner's sample.json
+#   sh board.sh rate              readings a second, every how many the slow ones, seconds of it before the instrument
 #   sh board.sh plan NAME VALUE   two lines: the command that would undo, and the one that would set a condition
 #   sh board.sh verify NAME VALUE whether a condition is as asked for; says how it is
 #
@@ -179,10 +180,11 @@ channels() {
     done
 }
 
-rate() { # -> $hz
-    hz=10 every=10
-    # The fast tier, which is rails alone, a hundred times a second; all else ten times.
-    [ -z "$(rails)" ] || hz=100
+rate() { # -> $hz; $every: the slow ones are read in every so many readings; $lead_s before the instrument
+    hz=10 every=10 lead_s=0
+    # The fast tier, which is rails alone, a hundred times a second; all else ten times. Three seconds before the
+    # instrument tell what the module takes without it.
+    [ -z "$(rails)" ] || hz=100 lead_s=3
 }
 
 sample() {
@@ -392,7 +394,7 @@ verify_fan() { # RATIO
 verb=${1-}
 case $verb in
     facts | state | heat | channels | sample) "$verb" ;;
-    rate) rate && echo "$hz $every" ;;
+    rate) rate && echo "$hz $every $lead_s" ;;
     plan | verify)
         [ $# -eq 3 ] || refuse "$verb needs a condition and a value"
         case $2 in

@@ -1,5 +1,6 @@
     # What is sampled is found by board.sh, which the host asks as well.
     heat_path=$(sh "$here/board.sh" heat) || heat_path=
+    rated=$(sh "$here/board.sh" rate) && lead_s=${rated##* }
     if [ -x "$MB_RUNNER" ] && [ -n "${dir-}" ] && [ ! -f "$dir/sample.json" ]; then
         sh "$here/board.sh" sample >"$dir/sample.json.part" && mv -f "$dir/sample.json.part" "$dir/sample.json"
     fi

@@ -6,6 +6,7 @@
 #   sh board.sh heat              the file of the default temperature
 #   sh board.sh channels          what is sampled: name, unit, file, source, tier, scale, between tabs
 #   sh board.sh sample            the same as the runner's sample.json
+#   sh board.sh rate              readings a second, every how many the slow ones, seconds of it before the instrument
 #   sh board.sh plan NAME VALUE   two lines: the command that would undo, and the one that would set a condition
 #   sh board.sh verify NAME VALUE whether a condition is as asked for; says how it is
 #
@@ -136,8 +137,8 @@ channels() {
     done
 }
 
-rate() { # -> $hz
-    hz=10 every=10
+rate() { # -> $hz; $every: the slow ones are read in every so many readings; $lead_s before the instrument
+    hz=10 every=10 lead_s=0
 }
 
 sample() {
@@ -184,7 +185,7 @@ verify_governor() { # VALUE
 verb=${1-}
 case $verb in
     facts | state | heat | channels | sample) "$verb" ;;
-    rate) rate && echo "$hz $every" ;;
+    rate) rate && echo "$hz $every $lead_s" ;;
     plan | verify)
         [ $# -eq 3 ] || refuse "$verb needs a condition and a value"
         case $2 in

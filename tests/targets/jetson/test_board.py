@@ -59,7 +59,10 @@ def test_what_a_board_is_and_what_is_sampled(tmp_path: Path, golden: Golden, pro
         lines = [f"{name}: {facts.get(name)}" for name in (
             "model", "l4t", "jetpack", "cuda", "power_mode", "power_modes", "rails_total", "rails_reason",
         )]  # fmt: skip
-        lines += [f"temperature: {state['temperature']}", f"hz: {sampling.hz:g}, slow every {sampling.slow_every}"]
+        lines += [
+            f"temperature: {state['temperature']}",
+            f"hz: {sampling.hz:g}, slow every {sampling.slow_every}, lead {sampling.lead_s:g} s",
+        ]
         lines += [
             f"{c.tier} {c.name} {c.unit} {c.path.removeprefix(str(board.folder))} ({c.source})"
             for c in sampling.channels

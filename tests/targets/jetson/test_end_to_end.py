@@ -35,7 +35,7 @@ bench study {
   workload = long
   run { warmup = 0, repeat = 1 }
   conditions { jetson_clocks = on, fan = 50% }
-  measure? energy, energy_prefill, energy_decode, energy_per_token, power
+  measure? energy, energy_prefill, energy_decode, energy_per_token, power, idle_power
 }
 """
 
@@ -95,13 +95,19 @@ def test_energy_of_each_phase_comes_out_in_sql(
     assert done.returncode == 0, done.stdout + done.stderr
     with duckdb.connect(str(project / "mobench.duckdb"), read_only=True) as database:
         rows = database.execute("SELECT metric, value, uncertainty, method, simulated FROM energy").fetchall()
+        [idle] = database.execute("SELECT value, method FROM metric WHERE name = 'idle_power'").fetchall()
     found = {row[0]: row for row in rows}
     [events] = project.glob("runs/*/trials/*/*/*/events.jsonl")
     windows = {e["name"]: (e["start"], e["end"]) for e in map(json.loads, events.open()) if e.get("e") == "phase"}
+    # The sampler leads by three seconds, in which the trace has a mean of 7 W.
+    assert 6.5 < idle[0] < 7.5 and idle[1].endswith("s before the launch")
     for metric, phase in (("energy_prefill", "prefill"), ("energy_decode", "decode")):
         _, value, uncertainty, method, simulated = found[metric]
         assert method.startswith("INA3221 1-0040 VDD_IN: ∫I·V dt") and simulated
-        assert abs(value - joules(*windows[phase])) <= uncertainty
+        assert "W idle subtracted" in method
+        start, end = windows[phase]
+        at_rest = idle[0] * (end - start) * 1e-9
+        assert abs(value + at_rest - joules(start, end)) <= uncertainty
     assert found["energy"][1] == pytest.approx(found["energy_prefill"][1] + found["energy_decode"][1])
     assert found["energy_per_token"][1] == pytest.approx(found["energy"][1])
     [board] = project.glob("runs/.*/virtual/orin-nano")
@@ -176,6 +182,8 @@ def test_by_hand_the_rails_are_sampled_too(project: Path, side_runner: Path) -> 
     launch = by_hand(project, folder, "")
     head = json.loads((launch / "samples.jsonl").read_text().splitlines()[0])
     assert {"current.VDD_IN", "voltage.VDD_IN"} <= set(head["channels"]) and head["hz"] == 100
+    begun = json.loads((launch / "events.jsonl").read_text().splitlines()[0])["t"]
+    assert begun - json.loads((launch / "samples.jsonl").read_text().splitlines()[1])["t"] > 2_500_000_000
 
 
 def by_hand(project: Path, folder: Path, before: str) -> Path:
