@@ -186,7 +186,8 @@ def _host_flags(before: dict[str, Any], after: dict[str, Any], outcome: Outcome)
     """A busy host is marked, not waited for; so is a device that stood still, or was slowed, or whose clock was set."""
     flags = []
     first, last = _drift(before), _drift(after)
-    if first is not None and last is not None and abs(last - first) > CLOCK_JUMP_NS:
+    began_anew = after.get("t", 0) < before.get("t", 0)  # the device, and its clock with it
+    if first is not None and last is not None and not began_anew and abs(last - first) > CLOCK_JUMP_NS:
         flags.append("clock_jumped")
     if outcome.slept_ns:
         flags.append("slept")

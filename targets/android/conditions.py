@@ -24,6 +24,8 @@ from mobench_lang.plugins import DeviceError
 SUSPENDED_S = 12.0
 """How long a gauge may take to notice that charging stopped: some update every ten seconds."""
 POLL_S = 0.5
+_DOZE = ("deep", "light")
+"""Android 6 knows one kind of doze, and does not look at the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +109,33 @@ async def _screen(asking: Asking, wanted: str) -> Answer:
         ):
             if not await asking.setting(space, key, value):
                 return Answer(False, False, f"the phone does not keep {key}")
-    else:  # a phone that dozes stops what runs on it
-        await asking.changes.change("dumpsys deviceidle disable >/dev/null", "dumpsys deviceidle enable >/dev/null")
+    elif "1" in await _stay_awake(asking):
+        return Answer(False, False, "the phone may doze with its screen off, and stop what runs; keep the screen on")
     if before != goal:
         back = keys.get(before, 224)
         await asking.changes.change(f"input keyevent {keys[goal]}", f"input keyevent {back}")
     for _ in range(10):
         now = await _wakefulness(asking)
         if (now == "Awake") == (goal == "Awake"):
-            return Answer(True, True)
+            unknown = wanted == "off" and set(await _dozes(asking)) != {"0"}
+            return Answer(True, not unknown, "the phone does not tell whether it may doze" if unknown else "")
         await asyncio.sleep(POLL_S)
     return Answer(False, False, f"the screen is {now or 'unknown'}; unlock the phone, or switch off its lock")
+
+
+async def _stay_awake(asking: Asking) -> list[str]:
+    """Keep the phone from dozing, which stops what runs on it; how it stands then."""
+    for name, dozes in zip(_DOZE, await _dozes(asking), strict=True):
+        if dozes != "0":
+            await asking.changes.change(
+                f"dumpsys deviceidle disable {name} >/dev/null", f"dumpsys deviceidle enable {name} >/dev/null"
+            )
+    return await _dozes(asking)
+
+
+async def _dozes(asking: Asking) -> list[str]:
+    """For each kind of doze: `1` where the phone may, `0` where it may not; anything else is no answer."""
+    return [await asking.text(f"dumpsys deviceidle enabled {name}") for name in _DOZE]
 
 
 async def _wakefulness(asking: Asking) -> str:

@@ -50,6 +50,7 @@ async def phone(serial: str, link: Any) -> list[Finding]:
     facts = await kind.facts(link)
     state = await kind.state(link)
     low = (await link.run("settings get global low_power")).text.strip()
+    awake = "mWakefulness=Awake" in (await link.run("dumpsys power")).text
     name = f"{facts['manufacturer']} {facts['model']}"
     told = [Finding(serial, "ok", f"{name}, {facts['os']}, {facts['platform']}")]
     status = state["battery_status"]
@@ -61,14 +62,20 @@ async def phone(serial: str, link: Any) -> list[Finding]:
         told.append(Finding("battery", "warn", f"{level} %", "charge it: below 20 % phones slow down"))
     if low == "1":
         told.append(Finding("low power", "bad", "the battery saver is on", "`conditions { low_power = off }`"))
+    if not awake:
+        told.append(Finding("screen", "warn", "the screen is off: the phone may doze", "`conditions { screen = on }`"))
+    if "busy_ns" not in state:
+        told.append(Finding("load", "warn", "/proc/stat cannot be read", "`max_load` and `busy_host` are unknown"))
     if (heat := state["temperature"]) is None:
         told.append(Finding("temperature", "warn", "no thermal zone can be read", "`thermal` cannot wait"))
     elif heat > WARM:
         told.append(
             Finding("temperature", "warn", f"{heat / 1000:.1f} °C", "let it cool, or `thermal { start_below }`")
         )
-    if state["thermal_status"]:
-        told.append(Finding("throttling", "bad", f"thermal status {state['thermal_status']}", "let it cool"))
+    if state["throttled"]:
+        caps = ", ".join(f"{name} {khz} kHz" for name, khz in state["freq_caps_khz"].items())
+        status = f"thermal status {state['thermal_status']}, at most {caps or 'unknown'}"
+        told.append(Finding("throttling", "bad", status, "let it cool; is the battery saver on?"))
     free = facts["free_kib"]
     if free is not None and free < LEAST_FREE_KIB:
         told.append(Finding("storage", "warn", f"{free >> 10} MiB free", "models need room in /data/local/tmp"))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from mobench_targets.android import conditions, facts, gauge
 from mobench_targets.android.facts import Phone
 from mobench_targets.shell.platform import Changes, Channel, Sampling, Sensor
+from mobench_targets.shell.standing import clocks, processors
 from mobench_targets.shell.transport import Transport
 
 from mobench_lang.plan.model import PlanSetting
@@ -24,7 +25,8 @@ READINGS, READING_S = 5, 0.3
 LOAD_S = 3
 """How long the gauge is read at rest, and the processor kept busy, to see which way the current moves."""
 
-_STATE = """read -r up rest </proc/uptime; print -r -- "up $up"; print -r -- "wall ${EPOCHREALTIME:-0}"
+_STATE = """read -r up rest </proc/uptime; print -r -- "up $up"; print -r -- "wall $(date +%s)"
+{ read -r cpu rest </proc/stat && print -r -- "stat $rest"; } 2>/dev/null
 while read -r key value unit; do
   case $key in MemAvailable:|SwapTotal:|SwapFree:) print -r -- "$key $value" ;; esac
 done </proc/meminfo
@@ -73,21 +75,27 @@ class PhoneKind:
         if phone.supply:
             for name in ("capacity", "temp", "status"):
                 script += f'{{ read -r v <{quote(phone.supply)}/{name} && print -r -- "{name} $v"; }} 2>/dev/null\n'
+        for policy in phone.policies:
+            name = policy.rpartition("/")[2]
+            script += f'{{ read -r v <{quote(policy)}/scaling_max_freq && print -r -- "cap.{name} $v"; }} 2>/dev/null\n'
         if (phone.facts["api"] or 0) >= 29:
             script += "dumpsys thermalservice 2>/dev/null | grep -m 1 'Thermal Status'\n"
         script += ":\n"
         ran = await link.run(script)
         said = dict(line.strip().split(" ", 1) for line in ran.text.splitlines() if " " in line.strip())
         scale = zone.scale if zone is not None else None
-        seconds = float(said.get("up", 0) or 0)
+        status = _int(said.get("Thermal", "").rpartition(":")[2].strip())
+        caps = {key.removeprefix("cap."): _int(value) for key, value in said.items() if key.startswith("cap.")}
         return {
-            "t": round(seconds * 1e9),
-            "wall_ns": round(float(said.get("wall", 0) or 0) * 1e9),
+            **clocks(said.get("up"), said.get("wall")),
+            **processors(said.get("stat")),
             "temperature": _int(said.get("heat"), scale) if scale else None,
             "battery_level": _int(said.get("capacity")),
             "battery_temp": _int(said.get("temp"), 100),
             "battery_status": said.get("status"),
-            "thermal_status": _int(said.get("Thermal", "").rpartition(":")[2].strip()),
+            "thermal_status": status,
+            "freq_caps_khz": caps,
+            "throttled": _throttled(phone, caps, status),
             "memory_available": _int(said.get("MemAvailable:"), 1024),
             "swap_used": (_int(said.get("SwapTotal:"), 1024) or 0) - (_int(said.get("SwapFree:"), 1024) or 0),
             "cores": phone.facts["cores"],
@@ -171,6 +179,14 @@ def _heat_channels(phone: Phone) -> list[Channel]:
         name = "soc_temp" if zone is default else "skin_temp" if "skin" in low else f"temp.{zone.type}"
         found.append(Channel(name, "m°C", f"{zone.path}/temp", f"thermal zone {zone.type}", scale=zone.scale))
     return found
+
+
+def _throttled(phone: Phone, caps: dict[str, int | None], status: int | None) -> bool | None:
+    """Whether a cluster may not use its maximum frequency, or Android says that heat slows it; None: unknown."""
+    most = {p.rpartition("/")[2]: hz for p, hz in zip(phone.policies, phone.facts["max_freq_hz"], strict=False)}
+    told = [cap * 1000 < hz for name, cap in caps.items() if cap and (hz := most.get(name))]
+    told += [] if status is None else [status > 0]
+    return any(told) if told else None
 
 
 def _int(text: str | None, scale: int = 1) -> int | None:

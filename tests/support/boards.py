@@ -25,7 +25,7 @@ VALUES = {
     "conditions": [],
     "models": [{"key": "k1", "model": "tiny", "quant": "Q8_0", "file": "models/k1.gguf"}],
     "protocol": {
-        "timeout_ns": 600_000_000_001, "abort_above": None, "start_below": None, "cooldown_ns": 0,
+        "timeout_ns": 600_000_000_001, "abort_above": None, "start_below": None, "max_load": None, "cooldown_ns": 0,
         "gate_timeout_ns": 300_000_000_000,
     },
 }  # fmt: skip

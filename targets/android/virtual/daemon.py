@@ -175,6 +175,8 @@ class Daemon:
                 self._announce()
             case "doze":
                 await phone.doze(float(request["seconds"]))
+            case "clock":
+                phone.set_clock(int(request["seconds"]))
             case "hang":
                 await phone.hang(float(request["seconds"]))
             case "stage":

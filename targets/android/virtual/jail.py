@@ -21,7 +21,13 @@ from mobench_targets.android.virtual.root import EMULATOR, STATE, Host
 
 from mobench_lang.plugins import DeviceError
 
-OVERLAYS = {"meminfo": "meminfo", "cpuinfo": "cpuinfo", "version": "version", "boot_id": "sys/kernel/random/boot_id"}
+OVERLAYS = {
+    "meminfo": "meminfo",
+    "cpuinfo": "cpuinfo",
+    "version": "version",
+    "boot_id": "sys/kernel/random/boot_id",
+    "stat": "stat",
+}
 """Files of /proc that are the phone's own: name under the state folder -> path under /proc."""
 
 UPTIME = 12

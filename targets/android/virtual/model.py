@@ -31,13 +31,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What stands around the phone: °C, a factor on heating, screen, charger connected, charging suspended."""
+    """What stands around the phone: °C, a factor on heating, screen, charger connected, charging suspended, and the
+    share of the maximum frequency that it may have, however cool it is."""
 
     ambient: float
     speed: float = 1.0
     screen: bool = True
     plugged: bool = True
     suspended: bool = False
+    limit: float = 1.0
 
 
 def first(profile: Profile, world: World, level: float) -> State:
@@ -84,7 +86,7 @@ def step(profile: Profile, before: State, world: World, seconds: float, busy: fl
         battery=cell,
         rails=rails,
         busy=busy,
-        limit=1 - (1 - p.throttle_least) * min(max(over, 0.0), 1.0),
+        limit=min(world.limit, 1 - (1 - p.throttle_least) * min(max(over, 0.0), 1.0)),
     )
 
 

@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mobench_targets.android.virtual import files, jail, model, root, shell, values
-from mobench_targets.android.virtual.profile import Options, Profile
+from mobench_targets.android.virtual.profile import Options, Profile, share
 from mobench_targets.android.virtual.wire import Connection, Stream
 
 TICK, IDLE_TICK = 0.05, 0.25
 QUIET = 3
 """Processes of a phone on which nothing runs: the first one, its shell, that shell's sleep."""
+
+LOADED = 0.3
+"""Busy CPUs from which on a curve of throttling counts seconds under load; below, it goes back as fast."""
 
 FRAMES = 500_000
 BOOT_SECONDS = 0.6
@@ -45,6 +48,8 @@ class Phone:
         self.frames: deque[tuple[int, str, str, int]] = deque(maxlen=FRAMES)
         self.connections: set[Connection] = set()
         self._plugged = True
+        self._ticks = values.Ticks(len(values.cpus(profile, os.cpu_count() or 1)))
+        self._loaded = 0.0
         self._refuse_until = 0.0
         self._pushed = 0
         self._received = 0
@@ -97,6 +102,11 @@ class Phone:
         finally:
             await self._signal("CONT")
             self._awake.set()
+
+    def set_clock(self, seconds: int) -> None:
+        """Set the wall clock ahead of what it shows, or back; the phone's other clocks go on."""
+        ahead = int(self._kept("clock_ahead", "0")) + seconds
+        self._replace(self.root / root.STATE / "clock_ahead", f"{ahead}\n")
 
     async def hang(self, seconds: float) -> None:
         """The daemon answers nothing for a while; what runs goes on."""
@@ -251,12 +261,14 @@ class Phone:
             plugged=self._plugged,
             suspended=self.profile.battery.suspends
             and self._kept("props/power.battery_input.suspended", "false") in {"true", "1"},
+            limit=share(self.options.throttle, self._loaded),
         )
 
     def _show(self, *, gauge: bool) -> None:
         world = self._world()
         used = jail.memory_kib(self._jail) if self._jail is not None else 0
         found = values.moving(self.profile, self._cores, self._state, self.clock() / 1e9, used)
+        found[".phone/proc/stat"] = self._ticks.text()
         if gauge:
             found |= values.battery(self.profile, self._state, plugged=world.plugged, suspended=world.suspended)
         self._writer.write(found)
@@ -277,7 +289,9 @@ class Phone:
             spent = used
             # The kernel counts CPU time in ticks of 10 ms: smooth over a few of ours.
             smooth = self._state.busy + (min(busy, len(self._cores)) - self._state.busy) * min(seconds / 0.15, 1.0)
+            self._loaded = max(self._loaded + (seconds if smooth > LOADED else -seconds), 0.0)
             self._state = model.step(self.profile, self._state, self._world(), seconds, smooth)
+            self._ticks.step(seconds, busy + self.options.background * len(self._cores))
             due = now - gauge >= self.profile.battery.update_ms / 1000
             if due:
                 gauge = now

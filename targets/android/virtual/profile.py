@@ -110,6 +110,7 @@ class Profile(Part):
     zones: tuple[Zone, ...] = ()
     thermalservice: bool = True
     cpufreq_denied: bool = False
+    stat_denied: bool = False
     storage_kib: int = 64 << 20
 
 
@@ -119,6 +120,8 @@ class Options(Part):
     `level` is the battery in %, `rate` the link in bytes per second, `quota` the bytes that /data holds, `ambient` in
     °C, `speed` a factor on heating and cooling; `unauthorized` needs a tap that nobody makes; `drop_push` and `drop_rx`
     cut the link once, after so many bytes of a push or of anything; `refuse` is for how many seconds it then stays cut.
+    `background` is the share of all CPUs that other programs keep busy, `throttle` a curve of the share of the maximum
+    frequency that is left after seconds under load: `0:1/20:0.7/60:0.5`, or `0.5` from the beginning.
     """
 
     level: float | None = Field(default=None, ge=0, le=100)
@@ -129,7 +132,19 @@ class Options(Part):
     unauthorized: bool = False
     drop_push: int | None = None
     drop_rx: int | None = None
+    background: float = Field(default=0.0, ge=0, le=1)
+    throttle: str = Field(default="", pattern=r"^(?:(?:\d+(?:\.\d+)?:)?[01](?:\.\d+)?(?:/|$))*$")
     refuse: float = 0.0
+
+
+def share(curve: str, loaded: float) -> float:
+    """The share of the maximum frequency that a curve (`Options.throttle`) leaves after some seconds under load."""
+    left = 1.0
+    for point in filter(None, curve.split("/")):
+        second, colon, value = point.rpartition(":")
+        if not colon or float(second) <= loaded:
+            left = min(float(value), 1.0)
+    return left
 
 
 def names() -> list[str]:

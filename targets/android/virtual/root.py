@@ -202,7 +202,7 @@ def snapshot(root: Path) -> dict[str, str]:
     Relative path -> content. What only moves (values of sensors) is no part of it.
     """
     state = root / STATE
-    skipped = {"kernel", "supply", "storage_kib", "samsung", "thermalservice", "alive"}
+    skipped = {"kernel", "supply", "storage_kib", "samsung", "thermalservice", "alive", "clock_ahead"}
     found = {}
     for path in sorted(p for p in state.rglob("*") if p.is_file() and not p.name.endswith(".new")):
         name = str(path.relative_to(state))

@@ -77,7 +77,8 @@ def fixed(profile: Profile, cores: list[Cluster]) -> dict[str, str]:
 
 def denied(profile: Profile) -> list[str]:
     """Paths in the root that the shell may not read."""
-    paths = [f"sys/class/thermal/thermal_zone{i}/temp" for i, zone in enumerate(profile.zones) if zone.denied]
+    paths = [".phone/proc/stat"] if profile.stat_denied else []
+    paths += [f"sys/class/thermal/thermal_zone{i}/temp" for i, zone in enumerate(profile.zones) if zone.denied]
     if profile.rails_denied:
         paths += [f"sys/bus/iio/devices/iio:device{d}/energy_value" for d in sorted({r.device for r in profile.rails})]
     if profile.cpufreq_denied:
@@ -156,6 +157,24 @@ def _meminfo(total: int, used: int) -> str:
         "Mapped": system // 4, "Shmem": 8192, "Slab": system // 10, "CmaTotal": 0, "CmaFree": 0,
     }  # fmt: skip
     return "\n".join(f"{name + ':':<15}{value:>9} kB" for name, value in rows.items())
+
+
+class Ticks:
+    """What /proc/stat says of the phone's CPUs since it started, in ticks of 10 ms; all of them share alike."""
+
+    def __init__(self, cpus: int) -> None:
+        self._cpus, self._busy, self._idle = cpus, 0.0, 0.0
+
+    def step(self, seconds: float, busy: float) -> None:
+        """Some seconds in which so many CPUs were busy."""
+        self._busy += min(busy, self._cpus) * seconds
+        self._idle += max(self._cpus - busy, 0.0) * seconds
+
+    def text(self) -> str:
+        """As the kernel prints it."""
+        each = f"{int(self._busy * 100 / self._cpus)} 0 0 {int(self._idle * 100 / self._cpus)} 0 0 0 0 0 0"
+        lines = [f"cpu  {int(self._busy * 100)} 0 0 {int(self._idle * 100)} 0 0 0 0 0 0"]
+        return "\n".join(lines + [f"cpu{number} {each}" for number in range(self._cpus)])
 
 
 class Writer:

@@ -62,7 +62,11 @@ condition() { # NAME VALUE OPTIONAL: set it, or say that it cannot be
             input keyevent 224 || good=
             ;;
         screen=off)
-            change 'dumpsys deviceidle enable' 'dumpsys deviceidle disable' || good=
+            for kind in deep light; do # a phone that dozes stops what runs on it
+                [ "$(dumpsys deviceidle enabled $kind)" != 0 ] || continue
+                change "dumpsys deviceidle enable $kind" "dumpsys deviceidle disable $kind >/dev/null" || good=
+                [ "$(dumpsys deviceidle enabled $kind)" != 1 ] || good=
+            done
             change 'input keyevent 224' 'input keyevent 223' || good=
             ;;
         brightness=*)

@@ -88,3 +88,36 @@ def test_a_phone_that_hides_its_current() -> None:
     assert (record["verified"], record["reason"]) == (
         True, "by the status alone: the phone shows no current to this shell",
     )  # fmt: skip
+
+
+def screen_off(phone: Answering) -> dict[str, object]:
+    asking = conditions.Asking(phone, phone, 34, "/s/battery")
+    wanted = (PlanSetting(name="screen", value="off", optional=False),)
+    (record,) = asyncio.run(conditions.apply(asking, wanted))
+    return record
+
+
+ASLEEP = {"dumpsys power": "  mWakefulness=Asleep"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "applied", "verified", "reason", "undo"),
+    [
+        (("1", "1"), ("0", "0"), True, True, "", ["deep", "light"]),
+        (("0", "1"), ("0", "0"), True, True, "", ["light"]),  # its user had switched the other off
+        (("0", "0"), ("0", "0"), True, True, "", []),
+        (("1", "1"), ("1", "0"), False, False, "may doze with its screen off", ["deep", "light"]),
+        (("", ""), ("", ""), True, False, "does not tell whether it may doze", ["deep", "light"]),
+    ],
+)
+def test_a_phone_with_its_screen_off_may_not_doze(
+    before: tuple[str, str], after: tuple[str, str], applied: bool, verified: bool, reason: str, undo: list[str]
+) -> None:
+    def answers(kinds: tuple[str, str]) -> dict[str, str]:
+        return {f"enabled {name}": said for name, said in zip(("deep", "light"), kinds, strict=True)}
+
+    phone = Answering(ASLEEP | answers(before), answers(after))
+    record = screen_off(phone)
+    assert (record["applied"], record["verified"]) == (applied, verified)
+    assert reason in str(record["reason"]) and bool(reason) == bool(record["reason"])
+    assert phone.undo == [f"dumpsys deviceidle enable {name} >/dev/null" for name in undo]

@@ -14,6 +14,7 @@ import pytest
 from mobench_targets.android import kind
 
 from mobench_lang.execute import loop
+from mobench_lang.execute.progress import Waiting
 from tests.support import plans
 from tests.support.runs import Lab, events, journal
 from tests.targets.android.conftest import Phone, build, condition
@@ -201,3 +202,97 @@ def test_a_launch_whose_time_is_over(lab: Lab, tmp_path: Path, switch_on: Switch
     lab.exec(build(tmp_path, phone, "hang", timeout_ns=plans.SECOND, retries=0))
     assert ends(lab) == [("failed", "timeout")]
     assert phone.carriers() == []
+
+
+# ---------------------------------------------------------------- what a phone did meanwhile
+
+
+def flags(lab: Lab) -> list[str]:
+    """The flags of the last launch."""
+    found: list[str] = journal(lab.folders()[-1], "end")[-1]["flags"]
+    return found
+
+
+def during(lab: Lab, tmp_path: Path, phone: Phone, do: str, **more: object) -> None:
+    """A launch, and what happens to the phone while it runs."""
+
+    async def story() -> None:
+        running = asyncio.create_task(lab.exec_async(build(tmp_path, phone, "slow", repeat=1), None))
+        await phone.wait_async()
+        await phone.virtual.ask(do, **more)
+        assert (await running).counts == {"ok": 1}
+
+    asyncio.run(story())
+
+
+def test_nothing_happened_and_nothing_is_marked(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    lab.exec(build(tmp_path, switch_on("pixel"), "slow"))
+    assert set(flags(lab)) <= {"busy_host"}
+
+
+@pytest.mark.parametrize("seconds", [86_400, -3_600])
+def test_a_clock_that_is_set(lab: Lab, tmp_path: Path, switch_on: SwitchOn, seconds: int) -> None:
+    phone = switch_on("pixel")
+    before = phone.settings()
+    during(lab, tmp_path, phone, "clock", seconds=seconds)
+    assert "clock_jumped" in flags(lab)
+    assert phone.settings() == before
+    # What measures time is not the wall clock.
+    (start,) = journal(lab.folders()[-1], "start")
+    passes = [event for event in events(lab.folders()[-1], start) if event["e"] == "pass"]
+    assert passes and all(0 < event["end"] - event["start"] < 600_000_000_000 for event in passes)
+
+
+def test_a_phone_that_dozes(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+    during(lab, tmp_path, phone, "doze", seconds=6)
+    assert "slept" in flags(lab)
+
+
+def test_a_phone_that_heat_slows(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+    during(lab, tmp_path, phone, "set", throttle="0.5")
+    assert "throttled" in flags(lab)
+
+
+def test_a_phone_that_is_lost_has_no_clock_that_jumped(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+
+    async def story() -> None:
+        running = asyncio.create_task(lab.exec_async(build(tmp_path, phone, "hang+once", retries=1), None))
+        await phone.wait_async()
+        await phone.virtual.ask("reboot")
+        await running
+
+    asyncio.run(story())
+    lost, _ = journal(lab.folders()[-1], "end")
+    assert (lost["reason"], lost["flags"]) == ("lost_device", [])
+
+
+def test_a_phone_that_is_busy_with_other_things(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel:background=0.6")
+    folder = build(tmp_path, phone, max_load="0.3", gate_timeout_ns=60 * plans.SECOND)
+
+    async def story() -> None:
+        running = asyncio.create_task(lab.exec_async(folder, None))
+        while not lab.said(Waiting):
+            await asyncio.sleep(0.05)
+        await phone.virtual.ask("set", background=0)
+        assert (await running).counts == {"ok": 1}
+
+    asyncio.run(story())
+    waited = [waiting.what for waiting in lab.said(Waiting)]
+    assert waited[0].startswith("background load") and waited[0].endswith("starts below 30%")
+    (start,) = journal(lab.folders()[-1], "start")
+    assert (start["gate"]["passed"], start["gate"]["reasons"]) == (True, [])
+
+
+def test_a_phone_that_stays_busy_and_one_that_does_not_tell(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel:background=0.9")
+    lab.exec(build(tmp_path, phone, "slow", max_load="0.3", gate_timeout_ns=2 * plans.SECOND))
+    assert {"gate_timeout", "busy_host"} <= set(flags(lab))
+    hidden = switch_on("denied:background=0.9")
+    lab.exec(build(tmp_path, hidden, "slow", max_load="0.3", gate_timeout_ns=60 * plans.SECOND))
+    (start,) = journal(lab.folders()[-1], "start")
+    assert start["gate"]["reasons"] == ["background load cannot be read"]
+    assert flags(lab) == ["gate_unknown"]

@@ -28,6 +28,7 @@ VALUES: dict[str, Any] = {
     "protocol": {
         "timeout_ns": 600_000_000_001,
         "abort_above": None,
+        "max_load": None,
         "start_below": None,
         "cooldown_ns": 0,
         "gate_timeout_ns": 300_000_000_000,
