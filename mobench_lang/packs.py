@@ -69,12 +69,34 @@ class Conflict:
 
 
 @frozen
+class Instrument:
+    """An instrument that a value of an engine's parameter chooses, and that can do less than the engine can.
+
+    `title` is its name in sentences. `own` are parameters that only it reads; `workload` the only attributes of a
+    workload that it can do, `apart` those of which it can do only one at a time (above 0); `metrics` the only ones that
+    it tells. `parameters` and `device` are attributes of the engine and the device that it cannot follow, each with why
+    and what to do instead.
+    """
+
+    parameter: str
+    value: str
+    title: str
+    own: tuple[str, ...] = ()
+    workload: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
+    device: dict[str, str] = field(default_factory=dict)
+
+
+@frozen
 class Manifest:
     """A pack as data: `manifest.toml` beside the pack's `__init__.py`.
 
     `parameters` are attributes of the `device` block (targets) or the `engine` block (engines). `metrics` are what the
     pack delivers; `conditions` what a target can set. `quants` are the weight formats an engine can run (on targets
-    in `targets`, all if empty), `derives` those it can make from a published file. `predeclared` is the name of a
+    in `targets`, all if empty), `derives` those it can make from a published file; `instruments` are those of an engine
+    that can do less than the rest. `predeclared` is the name of a
     device that needs no declaration. `templates` are the files that `compile` renders into the folder of each device
     (`run.sh` from `templates/run.sh.j2` beside the manifest); `templates_from` are packages whose folder `templates`
     those may include from; `platform` is what its devices usually are, for programs that are prepared without one.
@@ -91,6 +113,7 @@ class Manifest:
     quants: tuple[str, ...] = ()
     derives: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    instruments: tuple[Instrument, ...] = ()
     predeclared: str = ""
     conflicts: tuple[Conflict, ...] = ()
     templates: tuple[str, ...] = ()

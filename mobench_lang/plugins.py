@@ -19,7 +19,7 @@ from mobench_lang.packs import PluginError, manifests, points
 
 if TYPE_CHECKING:
     from mobench_lang.plan.model import PlanArtifact, PlanSetting
-    from mobench_lang.protocol import Job
+    from mobench_lang.protocol import Event, Job
 
 # ---------------------------------------------------------------- what a pack does when something is executed
 
@@ -39,12 +39,19 @@ class Launch:
     """How to start an instrument for one job: argument vector and environment.
 
     In the vector `{job}` and `{events}` are replaced by the paths on the device, and `{name}` by that of each of the
-    `files`: programs of the host that the device needs, and that are made executable there.
+    `files`: programs of the host that the device needs, and that are made executable there. A first word that begins
+    with `~/` is below the home of the device's user. With `keeps_output` what the program prints on stdout becomes a
+    raw file of its own, OUTPUT, instead of a part of the log.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     files: Mapping[str, Weights] = field(default_factory=dict)
+    keeps_output: bool = False
+
+
+OUTPUT = "output.txt"
+"""The raw file of a launch that keeps its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,33 @@ class Completer(Protocol):
         template of these weights. Raises RefusedError."""
 
 
+class StockTool(Protocol):
+    """A program of others that measures: it reads no job and writes no events. Values that are equal are one tool."""
+
+    @property
+    def name(self) -> str:
+        """As specs call it."""
+
+    def build(self, platform: str) -> str:
+        """As `Engine.build`, of this tool. Raises PlatformError."""
+
+    def launch(self, platform: str, job: Job) -> Launch:
+        """How to start it for a job. Raises PlatformError, and RefusedError for a job that it cannot do."""
+
+    def read(self, job: Job, output: Path, outcome: Outcome) -> list[Event]:
+        """What it printed in a launch of that job, as events; `output` need not be there. A fault is an `error` event;
+        raises OSError only."""
+
+
+@runtime_checkable
+class StockTools(Protocol):
+    """What an engine has beside `Engine` if a tool of others can be its instrument."""
+
+    def stock(self, engine: Entity) -> StockTool | None:
+        """The tool that a resolved engine value asks for; None for the engine's own instruments. Equal (and hashed
+        alike) for equal values."""
+
+
 class RefusedError(Exception):
     """A cell cannot be run as it is written on this device; `reason` is stable."""
 
@@ -128,12 +162,13 @@ class Made:
 class Maker(Protocol):
     """What an engine has beside `Engine` if its instrument has to be built for other platforms (`mobench runner`)."""
 
-    def instruments(self) -> list[Made]:
-        """Every platform that an instrument can be built for, and what is built. Nothing is compiled or fetched."""
+    def instruments(self, tool: str = "") -> list[Made]:
+        """Every platform that an instrument can be built for, and what is built. Nothing is compiled or fetched. `tool`
+        names another instrument than the engine's usual one. Raises PlatformError if there is none of that name."""
 
     def make(self, platform: str, options: Mapping[str, str], report: Report) -> Made:
         """The instrument for a platform, built if need be, kept in the user's cache. `options` are those of the command
-        line that were given (`ndk`: a folder, `cuda`: `yes`).
+        line that were given (`ndk`: a folder, `cuda`: `yes`, `tool`: as above).
 
         Raises PlatformError with what is wrong and what to do; where a compiler failed, with the end of its log.
         """
@@ -161,9 +196,9 @@ class Outcome:
     `engine_error`, `too_hot`, `cancelled`) with a detail.
 
     `spawned` and `exited` are when the process began and was gone, on the device's monotonic clock in ns (the clock of
-    the events), None where that is not known. `slept_ns` is for how long the device stood still in between (it was
-    suspended, or the launch was frozen), `cpu_ns` the CPU time of everything that the launch started; None where the
-    device cannot say.
+    the events), `exit` is its exit status (negative: the signal that ended it), None where that is not known.
+    `slept_ns` is for how long the device stood still in between (it was suspended, or the launch was frozen), `cpu_ns`
+    the CPU time of everything that the launch started; None where the device cannot say.
     """
 
     status: Literal["ok", "failed"]
@@ -173,6 +208,7 @@ class Outcome:
     exited: int | None = None
     slept_ns: int | None = None
     cpu_ns: int | None = None
+    exit: int | None = None
 
 
 class Session(Protocol):

@@ -10,7 +10,7 @@ windows: the stamps of a request's tokens come in one `request` event when the r
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -250,25 +250,70 @@ class Scored(Message):
     greedy: bool
 
 
+class Told(Message):
+    """What a tool of others said of a launch, in place of `start` and `used`; the host writes it after the launch.
+
+    The tool writes no events. Fields mean what they mean in `used`; None: this version of the tool does not say.
+    `columns` is everything that it said, by its own names.
+    """
+
+    e: Literal["told"] = "told"
+    engine: str
+    tool: str
+    build: str | None
+    backend: str | None = None
+    devices: tuple[str, ...] | None = None
+    model_type: str | None = None
+    model_params: int | None = None
+    model_size: int | None = None
+    n_batch: int | None = None
+    n_ubatch: int | None = None
+    n_threads: int | None = None
+    n_gpu_layers: int | None = None
+    flash_attention: str | None = None
+    type_k: str | None = None
+    type_v: str | None = None
+    mmap: bool | None = None
+    columns: dict[str, Any] = Field(default_factory=dict)
+
+
+class Timed(Message):
+    """One pass that a tool of others timed itself: how long it took, not when, in place of `request` and `pass`.
+
+    `tokens` were computed in `ns`, after `depth` others that were in the context.
+    """
+
+    e: Literal["timed"] = "timed"
+    pass_: int = Field(validation_alias="pass", serialization_alias="pass")
+    warmup: bool
+    name: Literal["prefill", "decode"]
+    tokens: int
+    depth: int
+    ns: int
+
+
 class Fault(Message):
-    """Something failed; `code` is stable (`model_not_gguf`, `model_changed`, `out_of_memory`, `context_too_small`…)."""
+    """Something failed; `code` is stable (`model_not_gguf`, `model_changed`, `out_of_memory`, `context_too_small`…).
+
+    `t` is None where the host says it of a tool of others, and nobody stamped its end.
+    """
 
     e: Literal["error"] = "error"
-    t: int
+    t: int | None
     code: str
     message: str
 
 
 class End(Message):
-    """Last line of a complete file."""
+    """Last line of a complete file; `t` as in `error`."""
 
     e: Literal["end"] = "end"
-    t: int
+    t: int | None
     status: Literal["ok", "failed"]
 
 
 Event: TypeAlias = Annotated[
-    Start | Used | Phase | Request | Memory | Pass | Scored | Fault | End, Field(discriminator="e")
+    Start | Used | Phase | Request | Memory | Pass | Scored | Told | Timed | Fault | End, Field(discriminator="e")
 ]
 
 

@@ -549,7 +549,8 @@ class Checker:
             alone = [e.span for e, n in zip(self.parts.excludes, count.excluded, strict=True) if n == count.total]
             self.ev.tell(messages.no_cells(alone[0] if alone else self._matrix_span(), clause=bool(alone)))
             return None
-        feasible.combinations(self.ev, self.axes, bench)
+        must = [name for m in self.parts.measures if not m.optional for name in m.metrics]
+        feasible.combinations(self.ev, self.axes, bench, must)
         asked = self.parts.sections.get("conditions")
         attrs = [s for s in asked.body if isinstance(s, ast.Attr) and s.name.text == "charger"] if asked else []
         feasible.charge(self.ev, self.axes, bench, attrs[0].span if attrs else None)

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from mobench_lang import ir
 from mobench_lang.battery import battery
-from mobench_lang.check import messages, units
+from mobench_lang.check import instruments, messages, units
 from mobench_lang.check.axes import Axes, bound_entity
 from mobench_lang.check.evaluate import Evaluator
 from mobench_lang.check.functions import locked_file, size_of
+from mobench_lang.check.instruments import Find
 from mobench_lang.check.units import Qty
 from mobench_lang.check.values import Ent, Folder, Rec, Val, Word, label, to_ir
 from mobench_lang.diagnostics import Diagnostic
@@ -32,8 +33,6 @@ from mobench_lang.syntax import ast
 
 READINGS = 30  # fewer distinct readings in a window say nothing about its energy
 DEFAULT_TIMEOUT_NS = 600_000_000_000
-
-Find = Callable[[Evaluator, list[Val], list[Span]], Diagnostic | None]
 
 
 @dataclass
@@ -126,10 +125,12 @@ def _longest(axes: Axes) -> dict[str, ir.Value]:
 # ---------------------------------------------------------------- combinations
 
 
-def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
-    """Engine × quant, engine × target, context, and RAM, for the combinations that are left."""
+def combinations(ev: Evaluator, axes: Axes, bench: ir.Bench, asked: Iterable[ast.Name]) -> None:
+    """Engine × quant, engine × target, context, RAM, and what a chosen instrument can do, for the combinations that are
+    left. `asked` are the metrics that must be measured."""
     waiting: list[Waiting] = []
     for role_names, attributes, find in (
+        *instruments.rules(ev, axes, asked),
         (("engine", "quant"), "", _quant),
         (("engine", "device"), "", _target),
         (("model", "workload", "engine"), "depth prompt output n_ctx", _context),

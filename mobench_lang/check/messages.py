@@ -1216,6 +1216,25 @@ def metric_not_delivered(span: Span, metric: str, device: str, target: str, able
     )
 
 
+def instrument_cannot(span: Span, title: str, what: str, helps: Sequence[str], chosen: Span | None) -> Diagnostic:
+    """E0615. `what` ends the sentence: `cannot …`."""
+    return Diagnostic("E0615", f"{title} cannot {what}", span, labels=_chosen(title, chosen, span), helps=tuple(helps))
+
+
+def _chosen(title: str, where: Span | None, span: Span) -> tuple[Label, ...]:
+    return () if where is None or where == span else (Label(where, f"{title} is chosen here"),)
+
+
+def parameter_without_instrument(span: Span, key: str, setting: str, title: str) -> Diagnostic:
+    """E0616."""
+    return Diagnostic(
+        "E0616",
+        f"`{key}` is for {title}, which is not chosen here",
+        span,
+        helps=(f"choose it by `{setting}`, or remove `{key}`",),
+    )
+
+
 def condition_not_settable(span: Span, condition: str, device: str, target: str, able: Sequence[str]) -> Diagnostic:
     """E0604."""
     helps = (f"targets that can: {_listing(able)}",) if able else ()

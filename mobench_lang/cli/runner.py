@@ -23,15 +23,18 @@ def command() -> None:
 @click.argument("platforms", nargs=-1, required=True, metavar="PLATFORM…")
 @click.option("--ndk", metavar="PATH", help="Android's NDK, for GPU backends: android-arm64+opencl, +vulkan.")
 @click.option("--cuda", is_flag=True, help="With CUDA, for `host` with NVIDIA's nvcc on the PATH.")
+@click.option("--tool", metavar="NAME", help="Another instrument than the runner, by its name in specs: llama_bench.")
 @click.option("--engine", metavar="NAME", help="Whose runner, where several engines have one.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
-def build(platforms: tuple[str, ...], ndk: str | None, cuda: bool, engine: str | None, as_json: bool) -> None:
-    """Build the runner for each PLATFORM (`mobench runner list` has them); at once where it is built already."""
+def build(  # noqa: PLR0917 - click names them
+    platforms: tuple[str, ...], ndk: str | None, cuda: bool, tool: str | None, engine: str | None, as_json: bool
+) -> None:
+    """Build the runner, or another tool, for each PLATFORM (`runner list` has them); at once where it is there."""
     from mobench_lang.cli.failing import Failure
     from mobench_lang.plugins import PlatformError
 
     maker = _maker(engine)
-    given = {"ndk": ndk, "cuda": "yes" if cuda else None}
+    given = {"ndk": ndk, "cuda": "yes" if cuda else None, "tool": tool}
     options = {name: value for name, value in given.items() if value is not None}
     made = []
     for platform in platforms:
@@ -49,11 +52,12 @@ def build(platforms: tuple[str, ...], ndk: str | None, cuda: bool, engine: str |
 
 
 @command.command("list")
+@click.option("--tool", metavar="NAME", help="Another instrument than the runner: llama_bench.")
 @click.option("--engine", metavar="NAME", help="Of which engine, where several have runners.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def list_(engine: str | None, as_json: bool) -> None:
+def list_(tool: str | None, engine: str | None, as_json: bool) -> None:
     """List the platforms, and what is built for them."""
-    made = _maker(engine).instruments()
+    made = _instruments(engine, tool)
     if as_json:
         _print_json(made)
         return
@@ -65,18 +69,30 @@ def list_(engine: str | None, as_json: bool) -> None:
 
 @command.command("path")
 @click.argument("platform")
+@click.option("--tool", metavar="NAME", help="Another instrument than the runner: llama_bench.")
 @click.option("--engine", metavar="NAME", help="Of which engine, where several have runners.")
-def path(platform: str, engine: str | None) -> None:
+def path(platform: str, tool: str | None, engine: str | None) -> None:
     """Print where the runner for PLATFORM is. Exit status 2 if it is not built from today's sources."""
     from mobench_lang.cli.failing import Failure
 
-    found = {m.platform: m for m in _maker(engine).instruments()}
+    found = {m.platform: m for m in _instruments(engine, tool)}
+    name, option = ("runner", "") if tool is None else (tool, f" --tool {tool}")
     if platform not in found:
-        raise Failure(f"there is no runner for {platform!r}; there is: {', '.join(found)}")
+        raise Failure(f"there is no {name} for {platform!r}; there is: {', '.join(found)}")
     if found[platform].state != "built":
         state = "is not built" if found[platform].path is None else "was built from older sources"
-        raise Failure(f"the runner for {platform} {state}: mobench runner build {platform}")
+        raise Failure(f"the {name} for {platform} {state}: mobench runner build {platform}{option}")
     click.echo(found[platform].path)
+
+
+def _instruments(engine: str | None, tool: str | None) -> list[Made]:
+    from mobench_lang.cli.failing import Failure
+    from mobench_lang.plugins import PlatformError
+
+    try:
+        return _maker(engine).instruments(tool or "")
+    except PlatformError as error:
+        raise Failure(str(error)) from error
 
 
 def _maker(name: str | None) -> Maker:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from mobench_lang.collect.lines import whole_lines
-from mobench_lang.protocol import End, Event, Fault, Memory, Pass, Phase, Request, Scored, Start, Used
+from mobench_lang.protocol import End, Event, Fault, Memory, Pass, Phase, Request, Scored, Start, Timed, Told, Used
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -23,12 +23,13 @@ class Events:
     """The events of one launch by kind. `problems` are codes: `torn_tail`, `unreadable_events`, `no_end`."""
 
     start: Start | None = None
-    used: Used | None = None
+    used: Used | Told | None = None
     end: End | None = None
     phases: list[Phase] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     marks: list[Memory] = field(default_factory=list)
     passes: list[Pass] = field(default_factory=list)
+    timed: list[Timed] = field(default_factory=list)
     scores: list[Scored] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -71,7 +72,9 @@ def _keep(events: Events, event: Event) -> None:
             events.faults.append(event)
         case Start():
             events.start = event
-        case Used():
+        case Timed():
+            events.timed.append(event)
+        case Used() | Told():
             events.used = event
         case End():
             events.end = event

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mobench_lang.collect.channels import Channel
 from mobench_lang.plan.model import Plan
-from mobench_lang.protocol import Fault, Memory, Request, Scored, Start, Used
+from mobench_lang.protocol import Fault, Memory, Request, Scored, Start, Timed, Told, Used
 
 Ints = NDArray[np.int64]
 Status = Literal["ok", "failed", "invalid", "skipped"]
@@ -76,7 +76,8 @@ NO_SAMPLES = Samples((), 0.0, np.empty(0, np.int64), np.empty((0, 0), np.int64),
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One pass of a launch. `number` is the pass in the launch; `rows` are its rows of the launch's samples.
+    """One pass of a launch. `number` is the pass in the launch; `rows` are its rows of the launch's samples. `timed`
+    stands for requests and bounds where a tool of others timed the pass.
 
     What belongs to the launch as a whole (the load, samples outside every pass) is on its first measured pass.
     """
@@ -96,6 +97,7 @@ class Trial:
     marks: tuple[Memory, ...]
     rows: Ints
     metrics: tuple[MetricValue, ...]
+    timed: Timed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Launch:
     engine_start_ns: int | None
     overhead_ns: int | None
     started: Start | None
-    used: Used | None
+    used: Used | Told | None
     faults: tuple[Fault, ...]
     scores: tuple[Scored, ...]
     state: Mapping[str, Any]

@@ -20,7 +20,8 @@ from mobench_lang.collect.lines import read_object
 from mobench_lang.collect.metrics import PassData, measure, unmeasured
 from mobench_lang.collect.records import Ints, Samples, Status, Trial, Window
 from mobench_lang.collect.samples import read_samples
-from mobench_lang.protocol import Phase, Scored
+from mobench_lang.collect.timed import timed_metrics
+from mobench_lang.protocol import Phase, Scored, Timed, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,18 @@ def trials(read: Folder, verdict: Verdict, rep: int, per_cell: bool, wanted: Seq
     are `rep`."""
     verdict = _checked(read, verdict)
     passes = {p.number: p for p in _passes(read)}
-    planned = _planned(read, passes, rep, per_cell)
+    timed = {t.pass_: t for t in read.events.timed}
+    planned = _planned(
+        read, {n: p.warmup for n, p in passes.items()} | {n: t.warmup for n, t in timed.items()}, rep, per_cell
+    )
     carrier = next((p.number for p in planned if p.carries), None)
     rows = _rows(read.samples, passes, carrier)
     none: Ints = np.empty(0, np.int64)
     return tuple(
-        _trial(read, verdict, p, passes.get(p.number), rows.get(p.number, none), wanted=wanted) for p in planned
+        _timed(read, verdict, p, timed[p.number], rows.get(p.number, none), wanted=wanted)
+        if p.number in timed
+        else _trial(read, verdict, p, passes.get(p.number), rows.get(p.number, none), wanted=wanted)
+        for p in planned
     )
 
 
@@ -121,10 +128,10 @@ def _passes(read: Folder) -> list[_Window]:
     return sorted(done + partial, key=lambda p: p.number)
 
 
-def _planned(read: Folder, passes: dict[int, _Window], rep: int, per_cell: bool) -> list[_Planned]:
-    """Every pass that ran, and every measured pass that the job asked for; one measured pass at least."""
+def _planned(read: Folder, warm: dict[int, bool], rep: int, per_cell: bool) -> list[_Planned]:
+    """Every pass that ran (by number, whether it is a warm-up), and every measured pass that the job asked for; one
+    measured pass at least."""
     warmups, measured = _number(read.job, "warmup", 0), _number(read.job, "measured", 1)
-    warm = {n: p.warmup for n, p in passes.items()}
     for number in range(warmups, warmups + measured):
         warm.setdefault(number, False)
     found: list[_Planned] = []
@@ -202,6 +209,32 @@ def _trial(
         marks=marks,
         rows=rows,
         metrics=metrics,
+    )
+
+
+def _timed(
+    read: Folder, verdict: Verdict, planned: _Planned, timed: Timed, rows: Ints, *, wanted: Sequence[str]
+) -> Trial:
+    """A pass that a tool of others timed: it has a duration, and no place on the device's clock."""
+    good = verdict.status == "ok"
+    tool = read.events.used.tool if isinstance(read.events.used, Told) else "its tool"
+    return Trial(
+        rep=planned.rep,
+        number=planned.number,
+        warmup=planned.warmup,
+        status=verdict.status,
+        reason=verdict.reason,
+        detail=verdict.detail,
+        flags=verdict.flags,
+        start=None,
+        end=None,
+        cpu_ns=None,
+        windows=(),
+        requests=(),
+        marks=(),
+        rows=rows,
+        metrics=timed_metrics(timed, tool, wanted) if good else unmeasured(wanted, verdict.reason or verdict.status),
+        timed=timed,
     )
 
 

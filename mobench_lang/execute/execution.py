@@ -15,22 +15,21 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mobench_lang import packs, plugins
+from mobench_lang import packs
 from mobench_lang.execute.artifacts import Artifacts
 from mobench_lang.execute.devices import STATE, Device, Fleet, Refusal, open_fleet
 from mobench_lang.execute.errors import StoreError, UsageError
 from mobench_lang.execute.history import History
-from mobench_lang.execute.load import Build, axis_index
+from mobench_lang.execute.instruments import Instruments, instruments
+from mobench_lang.execute.load import Build
 from mobench_lang.execute.lock import FileLock
 from mobench_lang.execute.loop import Context, DeviceLoop, skip_fields
 from mobench_lang.execute.options import Options, Report, RunResult
 from mobench_lang.execute.pending import Work, select, work
 from mobench_lang.execute.progress import Closed, DeviceGone, DeviceReady, Notice, Opened, Preparing
 from mobench_lang.execute.run import Header, Known, Run, began, create, find, keep_plan, planned, resume
-from mobench_lang.ir import Entity
-from mobench_lang.packs import PluginError
 from mobench_lang.plan.cell import artifact_of, resolve
-from mobench_lang.plugins import DeviceError, Engine, PlatformError
+from mobench_lang.plugins import DeviceError
 
 T = TypeVar("T")
 
@@ -46,8 +45,7 @@ class Execution:
         self.stop = stop
         self.chosen = select(build, options.only)
         self.fleet = Fleet()
-        self.engines: dict[tuple[str, str], Engine | Refusal] = {}
-        self.builds: dict[str, str] = {}
+        self.instruments = Instruments()
         self.artifacts = Artifacts(options.cache, lambda what: report(Preparing(what)))
 
     async def run(self) -> RunResult:
@@ -94,7 +92,7 @@ class Execution:
         run = self._open({})
         try:
             keep_plan(run, self.build)
-            run.append("exec", **began(self.build, self.builds))
+            run.append("exec", **began(self.build, self.instruments.builds))
             run.append("done", status="complete", counts=run.history.counts())
         finally:
             run.close()
@@ -119,18 +117,14 @@ class Execution:
 
     def _find_engines(self) -> None:
         """The engines that the plan names, on the platforms of the devices that were opened."""
-        axis = self.build.plan.axes[axis_index(self.build.plan, "engine")]
-        packs = sorted({value.pack for value in axis.values if isinstance(value, Entity)})
-        for platform in sorted({device.session.platform for device in self.fleet.devices.values()}):
-            for pack in packs:
-                self.engines[pack, platform] = engine = _engine(pack, platform)
-                if not isinstance(engine, Refusal):
-                    self.builds[f"{pack}@{platform}"] = engine.build(platform)
+        platforms = {device.session.platform for device in self.fleet.devices.values()}
+        self.instruments = instruments(self.build.plan, platforms)
 
     def _header(self, weights: dict[str, str]) -> Header:
         devices = {name: device.about() for name, device in self.fleet.devices.items()}
         simulated = any(device.facts.get("simulated") for device in self.fleet.devices.values())
-        return Header(self.build.plan.bench, devices, self.builds, weights, dict(self.options.labels), simulated)
+        builds = self.instruments.builds
+        return Header(self.build.plan.bench, devices, builds, weights, dict(self.options.labels), simulated)
 
     def _find(self, weights: dict[str, str]) -> tuple[Known | None, list[str]]:
         if self.options.fresh:
@@ -162,7 +156,7 @@ class Execution:
                 if self.stop.is_set():
                     return digests
                 cell = resolve(self.build.plan, self.build.vector(slot.cell))
-                engine = self.engines[cell.engine.pack, lane[0].session.platform]
+                engine = self.instruments.get(cell.engine, lane[0].session.platform)
                 if isinstance(engine, Refusal):
                     continue
                 artifact = artifact_of(self.build.plan, cell)
@@ -197,7 +191,7 @@ class Execution:
 
     async def _execute(self, run: Run) -> RunResult:
         keep_plan(run, self.build)
-        run.append("exec", **began(self.build, self.builds))
+        run.append("exec", **began(self.build, self.instruments.builds))
         for level, message in [("info", note) for note in run.notes]:
             self.report(Notice(level, message))
             run.append("note", level=level, message=message)
@@ -278,7 +272,7 @@ class Execution:
 
     async def _loops(self, run: Run, works: dict[str, Work]) -> None:
         """One task per physical device; none ends another, except that a store that fails ends all."""
-        context = Context(self.build, run, self.artifacts, self.engines, self.options.retry_failed, self.report)
+        context = Context(self.build, run, self.artifacts, self.instruments, self.options.retry_failed, self.report)
         tasks: dict[asyncio.Task[None], list[Device]] = {
             asyncio.create_task(DeviceLoop(context, lane, works[lane[0].identity]).run()): lane
             for lane in self.fleet.lanes()
@@ -339,17 +333,6 @@ class Execution:
         return any(
             work(self.build, cells, history, retry_failed=False).slots for cells in select(self.build, None).values()
         )
-
-
-def _engine(pack: str, platform: str) -> Engine | Refusal:
-    if pack not in packs.manifests("engine"):
-        return Refusal("no_engine", f"no pack for the engine {pack!r} is installed")
-    try:
-        engine = plugins.engine(pack)
-        engine.build(platform)
-    except (PlatformError, PluginError) as error:
-        return Refusal("no_engine", str(error))
-    return engine
 
 
 def _said(history: History, trial: tuple[str, str, int, Refusal]) -> bool:

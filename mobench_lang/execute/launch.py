@@ -23,8 +23,8 @@ from mobench_lang.execute.files import sync_files, write_atomic
 from mobench_lang.execute.outcome import Result, judge
 from mobench_lang.execute.run import Run
 from mobench_lang.plan.model import PlanProtocol
-from mobench_lang.plugins import Detached, DeviceError, Launch, Limits, Outcome
-from mobench_lang.protocol import Job
+from mobench_lang.plugins import OUTPUT, Detached, DeviceError, Launch, Limits, Outcome, StockTool
+from mobench_lang.protocol import Event, Job
 
 BUSY_SHARE = 0.05
 """Others used more than this share of all cores during a launch: `busy_host`."""
@@ -55,13 +55,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is the same for all attempts of a trial: the job (its id without the attempt), the command, the protocol and
-    the labels of the cell's axes."""
+    """What is the same for all attempts of a trial: the job (its id without the attempt), the command, the protocol,
+    the labels of the cell's axes, and the tool of others that is started, if it is one."""
 
     base: Job
     command: Launch
     protocol: PlanProtocol
     labels: tuple[tuple[str, str], ...]
+    tool: StockTool | None = None
 
     def job(self, attempt: int) -> Job:
         """The job of one attempt."""
@@ -112,6 +113,9 @@ async def launch(
         after = await device.session.state()
     except DeviceError as error:
         outcome = Outcome("failed", "lost_device" if error.code == "lost" else error.code, str(error))
+    if prepared.tool is not None:
+        with storing(folder):
+            _write_events(folder, prepared.tool.read(job, folder / OUTPUT, outcome))
     result = judge(job, outcome, folder / "events.jsonl")
     if result.status == "failed" and shutil.disk_usage(run.folder).free < ROOM // 4:
         raise StoreFullError(
@@ -157,6 +161,12 @@ async def _outcome(
                 raise
             lost = error
     raise lost
+
+
+def _write_events(folder: Path, events: list[Event]) -> None:
+    """The events of a tool that writes none."""
+    lines = (event.model_dump_json(by_alias=True).encode() + b"\n" for event in events)
+    write_atomic(folder / "events.jsonl", b"".join(lines), durable=False)
 
 
 def _require_room(folder: Path) -> None:

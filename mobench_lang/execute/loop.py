@@ -17,6 +17,7 @@ from mobench_lang.execute.artifacts import Artifacts
 from mobench_lang.execute.devices import Device, Refusal, open_device
 from mobench_lang.execute.errors import BuildError
 from mobench_lang.execute.history import Trial
+from mobench_lang.execute.instruments import Instruments, stock
 from mobench_lang.execute.launch import Launched, Prepared, Step, launch
 from mobench_lang.execute.load import Build
 from mobench_lang.execute.outcome import RETRIED
@@ -27,7 +28,7 @@ from mobench_lang.plan.cell import artifact_of, resolve
 from mobench_lang.plan.errors import JobError
 from mobench_lang.plan.jobs import cpus, make_job
 from mobench_lang.plan.schedule import Slot, token_seed
-from mobench_lang.plugins import Completer, DeviceError, Engine, RefusedError
+from mobench_lang.plugins import Completer, DeviceError, PlatformError, RefusedError
 from mobench_lang.protocol import JobModel
 
 REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -41,7 +42,7 @@ class Context:
     build: Build
     run: Run
     artifacts: Artifacts
-    engines: dict[tuple[str, str], Engine | Refusal]
+    instruments: Instruments
     retry_failed: bool
     report: Callable[[Progress], None]
 
@@ -100,7 +101,7 @@ class DeviceLoop:
         """The launch of a trial, or why this device cannot have it."""
         plan = self.context.build.plan
         cell = resolve(plan, vector)
-        engine = self.context.engines[cell.engine.pack, device.session.platform]
+        engine = self.context.instruments.get(cell.engine, device.session.platform)
         if isinstance(engine, Refusal):
             return engine
         weights = await self.context.artifacts.get(artifact_of(plan, cell), engine)
@@ -123,14 +124,18 @@ class DeviceLoop:
                 measured=slot.measured,
                 seed=token_seed(plan.protocol.seed, cell_id),
             )
-            if isinstance(engine, Completer):
+            tool = stock(engine, cell.engine)
+            if tool is None and isinstance(engine, Completer):
                 job = engine.complete(job, device.session.platform, cell.engine, weights)
-            command = engine.launch(device.session.platform, cell.engine)
-            return Prepared(job, command, plan.protocol, tuple(cell.labels.items()))
+            platform = device.session.platform
+            command = engine.launch(platform, cell.engine) if tool is None else tool.launch(platform, job)
+            return Prepared(job, command, plan.protocol, tuple(cell.labels.items()), tool)
         except JobError as error:
             raise BuildError(str(error)) from error
         except RefusedError as refused:
             return Refusal(refused.reason, refused.detail)
+        except PlatformError as error:
+            return Refusal("no_engine", str(error))
         except DeviceError as error:
             if error.code == "lost":
                 await self._find_again()

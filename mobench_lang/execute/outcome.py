@@ -109,7 +109,7 @@ def _read(path: Path) -> _Read:
 
 def _take(read: _Read, event: dict[str, Any]) -> None:
     kind = event["e"]
-    if kind == "used":
+    if kind in ("used", "told"):
         read.used = event
     elif kind == "error":
         read.fault = event
@@ -119,6 +119,9 @@ def _take(read: _Read, event: dict[str, Any]) -> None:
         if event["name"] == "load" and read.load_start is None:
             read.load_start = int(event["start"])
         read.last_end = max(read.last_end or 0, int(event["end"]))
+    elif kind == "timed":
+        read.warmups += bool(event["warmup"])
+        read.measured += not event["warmup"]
     elif kind == "pass":
         if event["warmup"]:
             read.warmups += 1
@@ -128,18 +131,20 @@ def _take(read: _Read, event: dict[str, Any]) -> None:
 
 
 def _differences(job: Job, used: dict[str, Any]) -> list[tuple[str, str]]:
-    """Where what was used is not what was asked for: (stable reason, text)."""
+    """Where what was used is not what was asked for: (stable reason, text). What a tool of others does not say cannot
+    be compared; `check` refuses to ask such a tool for what it never says."""
     engine, found = job.engine, []
+    told = used.get("e") == "told"
 
     def compare(reason: str, what: str, asked: Any, got: Any) -> None:
-        if asked is not None and asked != got:
+        if asked is not None and asked != got and not (told and got is None):
             found.append((reason, f"asked for {what} {_show(asked)}, used {_show(got)}"))
 
     compare("wrong_weights", "weights", job.model.sha256, used.get("model_sha256"))
     compare("wrong_threads", "threads", engine.threads, used.get("n_threads"))
     compare("wrong_threads", "threads_batch", engine.threads_batch, used.get("n_threads_batch"))
     backend = None if engine.backend is None else engine.backend.lower()
-    compare("wrong_backend", "backend", backend, str(used.get("backend")).lower())
+    compare("wrong_backend", "backend", backend, _lower(used.get("backend")))
     affinity = used.get("affinity")
     compare(
         "wrong_affinity",
@@ -147,14 +152,15 @@ def _differences(job: Job, used: dict[str, Any]) -> list[tuple[str, str]]:
         sorted(job.affinity) if isinstance(job.affinity, tuple) else None,
         None if affinity is None else sorted(affinity),
     )
-    if engine.gpu_layers is not None and (engine.gpu_layers == 0) != (used.get("n_gpu_layers") == 0):
+    layers = used.get("n_gpu_layers")
+    if engine.gpu_layers is not None and layers is not None and (engine.gpu_layers == 0) != (layers == 0):
         # -1 means all layers, and an engine may report their number: only "some" and "none" can be told apart surely.
-        compare("wrong_backend", "gpu_layers", engine.gpu_layers, used.get("n_gpu_layers"))
+        compare("wrong_backend", "gpu_layers", engine.gpu_layers, layers)
     if engine.flash_attention in ("on", "off"):
         compare("wrong_flash_attention", "flash attention", engine.flash_attention, used.get("flash_attention"))
     for key in ("type_k", "type_v"):
         asked = getattr(engine, key)
-        compare("wrong_kv_type", key, None if asked is None else asked.lower(), str(used.get(key)).lower())
+        compare("wrong_kv_type", key, None if asked is None else asked.lower(), _lower(used.get(key)))
     compare("wrong_mmap", "mmap", engine.mmap, used.get("mmap"))
     return found
 
@@ -165,8 +171,12 @@ def _flags(job: Job, used: dict[str, Any]) -> list[str]:
     return [
         f"{key}_adjusted"
         for key, name in pairs
-        if getattr(job.engine, key) is not None and getattr(job.engine, key) != used.get(name)
+        if getattr(job.engine, key) is not None and used.get(name) not in (None, getattr(job.engine, key))
     ]
+
+
+def _lower(value: Any) -> str | None:
+    return None if value is None else str(value).lower()
 
 
 def _show(value: Any) -> str:

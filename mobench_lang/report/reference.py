@@ -21,7 +21,7 @@ def metrics_page() -> str:
         "A trial is one measured pass. Each metric has one number per trial, in the unit of this table, in the table",
         "`metric` and in the view `results`; where there is none, the value is NULL and `metric.reason` says why:",
         "`not_applicable` (this workload has none: one output token, no prompt), `not_delivered` (the target gave nothing),",
-        "`too_few_updates`, `window_not_covered`, `counter_went_back`, `charging` (energy), `no_throttling`, or the reason of a trial that",
+        "`window_unknown` (a tool of others does not say when it measured), `too_few_updates`, `window_not_covered`, `counter_went_back`, `charging` (energy), `no_throttling`, or the reason of a trial that",
         "failed. A claim may be about all metrics that are measured.\n",
         f"Measured where a spec does not say: {', '.join(f'`{m}`' for m in DEFAULT_METRICS)}.\n",
         "| metric | unit | in the language | definition | the number of a trial |",
@@ -65,7 +65,7 @@ def schema_page() -> str:
         " axis value, such as `engine_threads` |",
         "| `summary` | a metric of a cell: n, median, mad, mean, sd, cv, and `low … high`: the range below 8 launches, else a 95 %"
         " interval of the median |",
-        "| `llama_bench` | a test as that tool prints it, with its columns |",
+        "| `llama_bench` | a test as that tool prints it, with its columns; `tool` is `llama-bench` where it measured it itself |",
         "| `energy` | an energy metric of a trial, with method, uncertainty and reason |",
         "| `throttling` | a trial: when its rate dropped, what remained, how hot it was |",
         "| `pareto` | a cell that no other cell of its device beats in decode rate, memory and energy |",

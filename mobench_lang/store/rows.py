@@ -249,6 +249,18 @@ def part_rows(run_id: str, launch: Launch, trial: Trial) -> Iterator[tuple[str, 
                 "text": r.text,
             },
         )
+    if trial.timed is not None:
+        prefill = trial.timed.name == "prefill"
+        yield (
+            "output",
+            {
+                **key,
+                "request": 0,
+                "prompt_tokens": trial.timed.tokens if prefill else 0,
+                "cached_tokens": trial.timed.depth,
+                "output_tokens": 0 if prefill else trial.timed.tokens,
+            },
+        )
     if trial.rows.size:
         for c in launch.samples.channels:
             row = {

@@ -117,7 +117,7 @@ CREATE TABLE trial (
   overhead_ns BIGINT, -- host time around the launch
   sampler_cpu_ns BIGINT, -- CPU time of the sampler in the launch
   folder VARCHAR, -- raw files, below the run folder
-  used JSON, -- what was really used, as the engine reported it
+  used JSON, -- what was really used, as the engine reported it; `columns`: all that a tool of others printed, by its own names
   gate JSON, -- how the start was gated
   state JSON, -- state of the device before and after the launch
   PRIMARY KEY (run_id, trial_id)

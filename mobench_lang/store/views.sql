@@ -52,15 +52,17 @@ WITH o AS (
   JOIN o ON o.run_id = m.run_id AND o.trial_id = m.trial_id
   WHERE t.status = 'ok' AND NOT t.warmup AND m.value > 0 AND m.name IN ('prefill_rate', 'decode_rate')
 ), g AS (
-  SELECT run_id, cell_id, device, name, any_value(used) AS u, min(wall_ns) AS began, median(tokens)::BIGINT AS tokens,
+  SELECT run_id, cell_id, device, name, any_value(used) AS u, any_value(used->'columns') AS k, min(wall_ns) AS began, median(tokens)::BIGINT AS tokens,
     list(rate ORDER BY wall_ns) AS rates, list((tokens * 1e9 / rate)::BIGINT ORDER BY wall_ns) AS times
   FROM p GROUP BY run_id, cell_id, device, name
 )
-SELECT g.u->>'build' AS build_commit, NULL::BIGINT AS build_number, d.facts->>'cpu' AS cpu_info,
-  array_to_string((g.u->>'devices')::VARCHAR[], ', ') AS gpu_info, g.u->>'backend' AS backends, a.path AS model_filename,
+SELECT coalesce(g.k->>'build_commit', g.u->>'build') AS build_commit, (g.k->>'build_number')::BIGINT AS build_number,
+  coalesce(g.k->>'cpu_info', d.facts->>'cpu') AS cpu_info,
+  CASE WHEN g.k IS NULL THEN array_to_string((g.u->>'devices')::VARCHAR[], ', ') ELSE g.k->>'gpu_info' END AS gpu_info,
+  coalesce(g.k->>'backends', g.u->>'backend') AS backends, a.path AS model_filename,
   g.u->>'model_type' AS model_type, (g.u->>'model_size')::BIGINT AS model_size,
   (g.u->>'model_params')::BIGINT AS model_n_params, (g.u->>'n_batch')::BIGINT AS n_batch,
-  (g.u->>'n_ubatch')::BIGINT AS n_ubatch, (g.u->>'n_threads')::BIGINT AS n_threads, g.u->>'affinity' AS cpu_mask,
+  (g.u->>'n_ubatch')::BIGINT AS n_ubatch, (g.u->>'n_threads')::BIGINT AS n_threads, coalesce(g.k->>'cpu_mask', g.u->>'affinity') AS cpu_mask,
   g.u->>'type_k' AS type_k, g.u->>'type_v' AS type_v, (g.u->>'n_gpu_layers')::BIGINT AS n_gpu_layers,
   g.u->>'flash_attention' AS flash_attn, (g.u->>'mmap')::BOOLEAN AS use_mmap,
   CASE g.name WHEN 'prefill_rate' THEN g.tokens ELSE 0 END AS n_prompt,
@@ -69,7 +71,7 @@ SELECT g.u->>'build' AS build_commit, NULL::BIGINT AS build_number, d.facts->>'c
   strftime(make_timestamp_ns(g.began), '%Y-%m-%dT%H:%M:%SZ') AS test_time,
   list_avg(g.times)::BIGINT AS avg_ns, coalesce(list_stddev_samp(g.times), 0)::BIGINT AS stddev_ns,
   list_avg(g.rates) AS avg_ts, coalesce(list_stddev_samp(g.rates), 0) AS stddev_ts, g.times AS samples_ns,
-  g.rates AS samples_ts, g.run_id, g.cell_id, c.axes
+  g.rates AS samples_ts, g.run_id, g.cell_id, c.axes, g.u->>'tool' AS tool
 FROM g
 JOIN cell c ON c.run_id = g.run_id AND c.cell_id = g.cell_id
 LEFT JOIN device d ON d.run_id = g.run_id AND d.device = g.device

@@ -12,14 +12,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from mobench_targets.local.tail import Tail
 
 
 class Child:
-    """A running process. `output` keeps the tail of stdout and stderr; `feed` gives it a stdin."""
+    """A running process. `output` keeps the tail of stdout and stderr; with a file as `stdout`, that of stderr alone.
+    `feed` gives it a stdin."""
 
     def __init__(
         self,
@@ -28,18 +29,21 @@ class Child:
         folder: Path,
         *,
         output: bool = False,
+        stdout: Path | None = None,
         feed: bool = False,
     ) -> None:
         """Start it. Raises OSError."""
-        self._process = subprocess.Popen(
-            list(argv),
-            env=dict(environment),
-            cwd=folder,
-            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if output else subprocess.DEVNULL,
-            stderr=subprocess.STDOUT if output else subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with nullcontext() if stdout is None else stdout.open("wb") as file:
+            said = subprocess.PIPE if output else subprocess.DEVNULL
+            self._process = subprocess.Popen(
+                list(argv),
+                env=dict(environment),
+                cwd=folder,
+                stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+                stdout=said if file is None else file,
+                stderr=subprocess.STDOUT if output and file is None else said,
+                start_new_session=True,
+            )
         self.pid = self._process.pid
         self.exited: int | None = None
         self._loop = asyncio.get_running_loop()
@@ -48,8 +52,9 @@ class Child:
         self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._on_exit)
         self._tail: Tail | None = None
-        if self._process.stdout is not None:
-            self._tail = Tail(self._process.stdout.fileno())
+        told = self._process.stdout or self._process.stderr
+        if told is not None:
+            self._tail = Tail(told.fileno())
             self._loop.add_reader(self._tail.fd, self._on_output)
 
     def _on_exit(self) -> None:
@@ -107,7 +112,7 @@ class Child:
             self._tail.read()
             self._loop.remove_reader(self._tail.fd)
             output = self._tail.bytes()
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 with suppress(BrokenPipeError):
                     stream.close()

@@ -24,7 +24,7 @@ from mobench_targets.local.child import Child
 from mobench_targets.local.sensors import read_text
 
 from mobench_lang.plan.model import PlanSetting
-from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome, Weights
+from mobench_lang.plugins import OUTPUT, DeviceError, Launch, Limits, Outcome, Weights
 from mobench_lang.protocol import Job
 
 HZ = 10
@@ -85,6 +85,7 @@ class LocalSession:
         places = {"{job}": str(self._folder / "job.json"), "{events}": str(self._folder / "events.jsonl")}
         places |= {f"{{{name}}}": str(file.path) for name, file in launch.files.items()}
         argv = [places.get(word, word) for word in launch.argv]
+        argv[0] = os.path.expanduser(argv[0])  # noqa: PTH111 - a name to be found on the PATH stays a name
         self._oom_kills = oom_kills(self._root)
         try:
             leftovers.remember(self._state_file, token)
@@ -92,7 +93,8 @@ class LocalSession:
             (self._folder / "samples.jsonl").touch()
             self._sampler = Child(self._sampler_argv(), environment, self._folder, feed=True)
             self._spawned = time.monotonic_ns()
-            self._engine = Child(argv, environment, self._folder, output=True)
+            kept = self._folder / OUTPUT if launch.keeps_output else None
+            self._engine = Child(argv, environment, self._folder, output=True, stdout=kept)
             if isinstance(job.affinity, tuple):
                 os.sched_setaffinity(self._engine.pid, job.affinity)
                 rest = os.sched_getaffinity(0) - set(job.affinity)
@@ -136,7 +138,7 @@ class LocalSession:
         status, output = await self._finish()
         if not reason and status != 0:
             reason, detail = self._why(status, output)
-        return Outcome("failed" if reason else "ok", reason, detail, self._spawned, exited)
+        return Outcome("failed" if reason else "ok", reason, detail, self._spawned, exited, exit=status)
 
     @staticmethod
     def _pause(deadline: float, abort_above: int | None) -> float:

@@ -40,12 +40,14 @@ def outcome(state: dict[str, str], guard: str, log: str) -> Outcome:
         if watched["reason"] == "not_started":
             raise DeviceError("start_failed", f"the engine cannot be started: {watched.get('detail', '')}")
         why, detail = _watched(watched, last)
+        exit_ = _exit(watched)
     else:
         why, detail = _unwatched(state, last)
+        exit_ = _status(state)
     if reason in _TEXTS and why in ("", "crashed"):
         why, detail = reason, detail if reason == why else _TEXTS[reason]
     slept = watched.get("slept_ns", _seconds(state.get("slept")))
-    return Outcome("failed" if why else "ok", why, detail, spawned, exited, slept, spent(state.get("cpu", "")))
+    return Outcome("failed" if why else "ok", why, detail, spawned, exited, slept, spent(state.get("cpu", "")), exit_)
 
 
 def _seconds(text: str | None) -> int | None:
@@ -68,21 +70,33 @@ def _watched(guard: dict[str, Any], last: str) -> tuple[str, str]:
         return reason, detail if value is None else f"{value / 1000:.1f} °C, {detail}"
     if reason:
         return reason, detail
-    number = guard.get("signal")
-    status = guard.get("status") if number is None else -number
-    return _why(int(status or 0), last, oom=bool(guard.get("oom_kills")))
+    return _why(_exit(guard) or 0, last, oom=bool(guard.get("oom_kills")))
+
+
+def _exit(guard: dict[str, Any]) -> int | None:
+    """The exit status that the guard saw; negative: a signal."""
+    number, status = guard.get("signal"), guard.get("status")
+    return -int(number) if number is not None else None if status is None else int(status)
+
+
+def _status(state: dict[str, str]) -> int | None:
+    """The exit status that the shell saw; negative: a signal."""
+    text = state.get("status", "")
+    if not text.isdigit():
+        return None
+    return 128 - int(text) if int(text) > 128 else int(text)
 
 
 def _unwatched(state: dict[str, str], last: str) -> tuple[str, str]:
     oom = state.get("ooms_before", "0") != state.get("ooms_after", state.get("ooms_before", "0"))
     if state.get("state") != "over":
         return "crashed", "the device did not write down how the launch ended; is its storage full?"
-    if state.get("reason") == "killed" or not state.get("status", "").isdigit():
+    status = _status(state)
+    if state.get("reason") == "killed" or status is None:
         if oom:
             return "out_of_memory", "killed by the kernel: out of memory"
         return "crashed", "the launch was killed on the device by somebody else; its log says why, if anything does"
-    status = int(state["status"])
-    return _why(128 - status if status > 128 else status, last, oom=oom)
+    return _why(status, last, oom=oom)
 
 
 def _why(status: int, last: str, *, oom: bool) -> tuple[str, str]:

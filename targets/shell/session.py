@@ -24,7 +24,7 @@ from mobench_targets.shell.store import QUOTA, Store
 from mobench_targets.shell.transport import Ran, Transport
 
 from mobench_lang.plan.model import PlanSetting
-from mobench_lang.plugins import DeviceError, Launch, Limits, Outcome, Weights
+from mobench_lang.plugins import OUTPUT, DeviceError, Launch, Limits, Outcome, Weights
 from mobench_lang.protocol import Job
 
 RUNNER = "runner"
@@ -33,7 +33,7 @@ LATE_S = 60.0
 """A device that has not ended a launch so long after its time is told to."""
 LOG_BYTES = 1 << 20
 """How much of a long log is kept: its end."""
-RAW = ("events.jsonl", "samples.jsonl")
+RAW = ("events.jsonl", "samples.jsonl", OUTPUT)
 SCRIPTS = ("run.sh", "restore.sh")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -299,7 +299,8 @@ def _here(path: str, text: str) -> str:
 
 
 def _command_file(there: str, launch: Launch, files: Mapping[str, str]) -> str:
-    """command.sh: the instrument's environment and argument vector. An emulator stands before a pushed program."""
+    """command.sh: the instrument's environment, its argument vector, and where its output goes if that is kept. An
+    emulator stands before a pushed program."""
     places = {"{job}": f"{there}/job.json", "{events}": f"{there}/events.jsonl"}
     places |= {f"{{{name}}}": path for name, path in files.items()}
     argv = [places.get(word, word) for word in launch.argv]
@@ -308,7 +309,9 @@ def _command_file(there: str, launch: Launch, files: Mapping[str, str]) -> str:
             raise DeviceError("start_failed", f"{name!r} is no name of an environment variable")
     prefix = "${MB_EXEC-} " if launch.argv[0] != argv[0] else ""
     lines = ["#!/bin/sh", *(f"export {name}={quote(value)}" for name, value in launch.env.items())]
-    return "\n".join([*lines, f"exec {prefix}{' '.join(map(quote, argv))}", ""])
+    first = f'"$HOME"/{quote(argv[0][2:])}' if argv[0].startswith("~/") else quote(argv[0])
+    kept = f" >{quote(f'{there}/{OUTPUT}')}" if launch.keeps_output else ""
+    return "\n".join([*lines, f"exec {prefix}{' '.join([first, *map(quote, argv[1:])])}{kept}", ""])
 
 
 def _digests(scripts: Path) -> set[str]:

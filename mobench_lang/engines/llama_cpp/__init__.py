@@ -1,4 +1,5 @@
-"""The engine `llama_cpp`: llama.cpp on this machine, through llama-cpp-python, and on devices, through the runner.
+"""The engine `llama_cpp`: llama.cpp on this machine, through llama-cpp-python, on devices, through the runner, and on
+either through its own `llama-bench`.
 
 In: plan artefacts and resolved engine values. Out: verified weights, and how the worker is started. Importing this
 package loads neither the library nor anything else that is heavy: weights are quantized and measured in processes of
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 
     from mobench_lang.ir import Entity
     from mobench_lang.plan.model import PlanArtifact
-    from mobench_lang.plugins import Launch, Made, Report, Weights
+    from mobench_lang.plugins import Launch, Made, Report, StockTool, Weights
     from mobench_lang.protocol import Job
 
 HOST = "host"
-WORKER, RUNNER = "worker", "runner"
-"""The instruments: the worker in this Python, the runner in C."""
+WORKER, RUNNER, LLAMA_BENCH = "worker", "runner", "llama_bench"
+"""The instruments: the worker in this Python, the runner in C, llama.cpp's own tool."""
 
 
 class LlamaCpp:
-    """The engine plug-in; also a `Maker`."""
+    """The engine plug-in; also a `Maker`, a `Completer`, and one of `StockTools`."""
 
     name = "llama_cpp"
 
@@ -75,12 +76,20 @@ class LlamaCpp:
         worker = ("-P", "-m", "mobench_lang.engines.llama_cpp.worker", "{job}", "{events}")
         return Launch(argv=(sys.executable, *worker), env={"PYTHONUNBUFFERED": "1"})
 
-    def instruments(self) -> list[Made]:
-        """The runners that can be built."""
-        return runners.known()
+    def stock(self, engine: Entity) -> StockTool | None:
+        """`llama-bench`, where an engine value asks for it."""
+        if engine.get("tool") != LLAMA_BENCH:
+            return None
+        from mobench_lang.engines.llama_cpp.llama_bench.tool import tool
+
+        return tool(engine)
+
+    def instruments(self, tool: str = "") -> list[Made]:
+        """The programs of a tool that can be built; the runners without one."""
+        return runners.known(tool)
 
     def make(self, platform: str, options: Mapping[str, str], report: Report) -> Made:
-        """Build a runner; raises PlatformError."""
+        """Build a runner, or what the option `tool` names; raises PlatformError."""
         return runners.make(platform, options, report)
 
 

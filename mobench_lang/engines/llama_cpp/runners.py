@@ -1,4 +1,4 @@
-"""The instrument beside the worker: the measuring runner, per platform, and how it is started.
+"""The programs beside the worker, per platform: the measuring runner and `llama-bench`; and how the runner is started.
 
 In: a platform, the instrument that a spec asks for, options of the command line. Out: `Launch`, `Made`. Guarantee: only
 what was built from today's sources is started; what is missing is an error that names the command that makes it.
@@ -15,20 +15,24 @@ if TYPE_CHECKING:
     from mobench_lang.plugins import Launch, Made, Report
 
 _GPU = ("cuda", "opencl", "vulkan")
+RUNNER = "mobench-runner"
+PROGRAMS = {"runner": RUNNER, "llama_bench": "llama-bench"}
+"""The programs that can be built, by the value of `tool` that starts them."""
 
 
-def built(platform: str) -> Built:
-    """The runner for a platform; raises PlatformError if it is not there, or is not of today's sources."""
+def built(platform: str, program: str = RUNNER) -> Built:
+    """A program for a platform; raises PlatformError if it is not there, or is not of today's sources."""
     from mobench_lang.engines.llama_cpp.runner.build import find
     from mobench_lang.engines.llama_cpp.runner.recipes import ABOUT
     from mobench_lang.plugins import PlatformError
 
+    name, option = ("runner", "") if program == RUNNER else (program, " --tool llama_bench")
     if platform not in ABOUT:
-        raise PlatformError(f"llama_cpp has no runner for {platform}; it has: {', '.join(ABOUT)}")
-    found = find(platform)
+        raise PlatformError(f"llama_cpp has no {name} for {platform}; it has: {', '.join(ABOUT)}")
+    found = find(platform, program)
     if found is None or found.stale:
         why = "is not built" if found is None else "was built from other sources than these"
-        raise PlatformError(f"the runner for {platform} {why}: mobench runner build {platform}")
+        raise PlatformError(f"the {name} for {platform} {why}: mobench runner build {platform}{option}")
     return found
 
 
@@ -45,21 +49,22 @@ def launch(platform: str, tool: str, backend: object) -> Launch:
     return Launch(argv=("{runner}", "{job}", "{events}"), env={}, files={"runner": program})
 
 
-def known() -> list[Made]:
-    """Every platform of the runner, and what is built for it."""
+def known(tool: str) -> list[Made]:
+    """Every platform, and what is built for it of the program of a `tool`; raises PlatformError."""
     from mobench_lang.engines.llama_cpp.runner.build import find
     from mobench_lang.engines.llama_cpp.runner.recipes import ABOUT
     from mobench_lang.plugins import Made
 
+    program = _program(tool)
     rows = []
     for platform, about in ABOUT.items():
-        found = find(platform)
+        found = find(platform, program)
         rows.append(Made(platform, "not built", about) if found is None else _made(found))
     return rows
 
 
 def make(platform: str, options: Mapping[str, str], report: Report) -> Made:
-    """Build the runner for a platform, or find it built; raises PlatformError."""
+    """Build the runner, or the program of the option `tool`, for a platform; or find it built. Raises PlatformError."""
     from mobench_lang.engines.llama_cpp.runner import build, recipes
     from mobench_lang.plugins import PlatformError
 
@@ -69,9 +74,18 @@ def make(platform: str, options: Mapping[str, str], report: Report) -> Made:
         platform = "host+cuda"
     ndk = options.get("ndk")
     try:
-        return _made(build.build(platform, report, ndk=None if ndk is None else Path(ndk)))
+        program = _program(options.get("tool", ""))
+        return _made(build.build(platform, report, program=program, ndk=None if ndk is None else Path(ndk)))
     except recipes.RecipeError as error:
         raise PlatformError(str(error)) from error
+
+
+def _program(tool: str) -> str:
+    from mobench_lang.plugins import PlatformError
+
+    if tool and tool not in PROGRAMS:
+        raise PlatformError(f"there is no program to build for the tool {tool!r}; there is: {', '.join(PROGRAMS)}")
+    return PROGRAMS.get(tool, RUNNER)
 
 
 def _made(found: Built) -> Made:

@@ -267,7 +267,7 @@ hold_lock() { # until this shell ends, whatever ends it
 launch() { # everything of one launch
     hold_lock || die "$dir has a launch that is still running"
     ! load || ! alive || die "$dir has a launch that is still running"
-    rm -f "$dir/events.jsonl" "$dir/samples.jsonl" "$dir/stderr.log" "$dir/guard.out" "$dir/guard.err"
+    rm -f "$dir/events.jsonl" "$dir/samples.jsonl" "$dir/output.txt" "$dir/stderr.log" "$dir/guard.out" "$dir/guard.err"
     [ -f "$dir/command.sh" ] || make_command || die "cannot write in $dir"
     [ -f "$dir/limits.sh" ] || make_limits || die "cannot write in $dir"
     heat_path='' heat_scale=1 heat_above=0

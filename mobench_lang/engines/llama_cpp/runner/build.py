@@ -1,4 +1,4 @@
-"""Compile the runner for a platform, or find the one that is there.
+"""Compile the runner or `llama-bench` for a platform, or find the one that is there.
 
 In: a recipe, the C sources of `mobench_targets.runner` (as data), the user's cache. Out: one program. Guarantee: what
 stands under a key was built whole from exactly that key's inputs (C sources, source of llama.cpp, flags, compiler,
@@ -27,7 +27,7 @@ from mobench_lang.engines.llama_cpp.runner import fetch
 from mobench_lang.engines.llama_cpp.runner.recipes import SAME, Recipe, RecipeError, recipe
 
 SOURCES = "mobench_targets.runner"
-PROGRAM = "mobench-runner"
+PROGRAM, STOCK = "mobench-runner", "llama-bench"
 _STEP = re.compile(r"^\[ *(\d+)(?:/(\d+)|%)\]")
 
 Report = Callable[[str, int, int], None]
@@ -36,7 +36,7 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A runner that is there; `build` is it in one line, `stale` that today's sources would make another one."""
+    """A program that is there; `build` is it in one line, `stale` that today's sources would make another one."""
 
     platform: str
     program: str
@@ -79,8 +79,11 @@ def build(platform: str, report: Report, *, program: str = PROGRAM, ndk: Path | 
     def say(text: str) -> None:
         report(text, 0, 0)
 
-    # One lock per platform, not per key: a tree has one builder, and the newest is the newest.
-    with fetch.locked(home / "lock", lambda: say(f"another build for {chosen.platform} is at work; waiting for it")):
+    # One lock per platform, not per key or program: a tree has one builder, and the newest is the newest.
+    with fetch.locked(
+        home.parent / "lock", lambda: say(f"another build for {chosen.platform} is at work; waiting for it")
+    ):
+        home.mkdir(exist_ok=True)
         if not (home / key / "build.json").is_file():
             _install(home / key, _compile(chosen, program, say, report), program, chosen, parts["from"])
         _point(home, key)
@@ -143,9 +146,10 @@ def _compile(chosen: Recipe, program: str, say: fetch.Say, report: Report) -> Pa
     cmake, ninja = fetch.cmake(cache, say), fetch.ninja(cache, say)
     _write_sources(tree / "source")
     said = f"llama-cpp-python {fetch.BINDING}, runner {made_from(program)[:16]}"
+    tools = "ON" if program == STOCK else "OFF"
     flags = [
-        *chosen.flags, f"-DLLAMA_CPP_DIR={llama}", f"-DCMAKE_MAKE_PROGRAM={ninja}", "-DLLAMA_BUILD_COMMON=OFF",
-        "-DLLAMA_BUILD_TOOLS=OFF", f"-DMOBENCH_VERSION={__version__}", f"-DMOBENCH_BUILD={said}",
+        *chosen.flags, f"-DLLAMA_CPP_DIR={llama}", f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DLLAMA_BUILD_COMMON={tools}",
+        f"-DLLAMA_BUILD_TOOLS={tools}", f"-DMOBENCH_VERSION={__version__}", f"-DMOBENCH_BUILD={said}",
     ]  # fmt: skip
     if chosen.zig is not None:
         flags += _wrappers(tree / "tools", fetch.zig(cache, say), *chosen.zig)
@@ -158,7 +162,11 @@ def _compile(chosen: Recipe, program: str, say: fetch.Say, report: Report) -> Pa
     run.step(
         "compiling", [cmake, "--build", tree / "build", "--target", program, "--parallel", str(os.cpu_count() or 1)]
     )
-    places = [tree / "build" / program, tree / "build" / "bin" / program]
+    places = [
+        tree / "build" / program,
+        tree / "build" / "bin" / program,
+        tree / "build" / "llama.cpp" / "bin" / program,
+    ]
     binary = next((p for p in places if p.is_file()), None)
     if binary is None:
         raise RecipeError(f"the build made no {program}; the whole log is {log}")
