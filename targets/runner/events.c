@@ -11,19 +11,13 @@ static JsonOut line;
 void open_events(const char *path) {
     name = path;
     file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
-    if (file >= 0) return;
-    fprintf(stderr, "%s: cannot write %s: %s\n", errno == ENOSPC ? "full_disk" : "write_failed", path, strerror(errno));
-    _exit(EXIT_CANNOT_WRITE);
+    if (file < 0) _exit(file_unwritten(path, errno));
 }
 
 JsonOut *event(const char *kind, size_t room) {
     if (line.room < room + 4096) {
-        char *text = realloc(line.text, line.room = room + 4096);
-        if (text == NULL) {
-            fprintf(stderr, "out_of_memory: an event does not fit\n");
-            _exit(EXIT_FAILED);
-        }
-        line.text = text;
+        line.text = realloc(line.text, line.room = room + 4096);
+        if (line.text == NULL) _exit((fputs("out_of_memory: an event does not fit\n", stderr), EXIT_FAILED));
     }
     line.length = 0;
     line.full = false;
@@ -41,18 +35,16 @@ void emit(void) {
     }
     const int error = count < 0 ? errno : ENOSPC;
     if (count > 0 && ftruncate(file, size) != 0) fprintf(stderr, "write_failed: %s ends with a torn line\n", name);
-    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-    fprintf(stderr, "%s: cannot write %s: %s\n", full ? "full_disk" : "write_failed", name, strerror(error));
-    _exit(EXIT_CANNOT_WRITE);
+    _exit(file_unwritten(name, error));
 }
 
 void start_event(const char *job_id) {
     JsonOut *out = event("start", 6 * strlen(job_id));
-    json_put(out, ",\"version\":1,\"t\":%" PRId64 ",\"wall_ns\":%" PRId64 ",\"pid\":%d,\"job_id\":", now_ns(),
+    json_put(out, ",\"version\":1,\"t\":%" PRId64 ",\"wall_ns\":%" PRId64 ",\"pid\":%d", now_ns(),
              clock_ns(CLOCK_REALTIME), (int)getpid());
-    json_put_string(out, job_id);
-    json_put(out, ",\"instrument\":\"mobench-runner/%s\",\"build\":", MOBENCH_VERSION);
-    json_put_string(out, MOBENCH_BUILD);
+    json_put_member(out, "job_id", job_id);
+    json_put(out, ",\"instrument\":\"mobench-runner/%s\"", MOBENCH_VERSION);
+    json_put_member(out, "build", MOBENCH_BUILD);
     emit();
 }
 
@@ -76,8 +68,8 @@ _Noreturn void fail(const char *code, const char *format, ...) {
     va_end(arguments);
     fprintf(stderr, "%s: %s\n", code, text);
     JsonOut *out = event("error", 6 * sizeof text);
-    json_put(out, ",\"t\":%" PRId64 ",\"code\":\"%s\",\"message\":", now_ns(), code);
-    json_put_string(out, text);
+    json_put(out, ",\"t\":%" PRId64 ",\"code\":\"%s\"", now_ns(), code);
+    json_put_member(out, "message", text);
     emit();
     end("failed");
     _exit(strcmp(code, "bad_job") == 0 || strcmp(code, "unknown_version") == 0 ? EXIT_BAD_JOB : EXIT_FAILED);
@@ -88,7 +80,8 @@ void check_cancelled(void) {
 }
 
 void phase_event(int64_t pass, int request, const char *phase, int64_t start, int64_t stop) {
-    json_put(event("phase", 0), ",\"pass\":%" PRId64 ",\"request\":%d,\"name\":\"%s\",\"start\":%" PRId64 ",\"end\":%" PRId64,
-             pass, request, phase, start, stop);
+    JsonOut *out = event("phase", 0);
+    json_put(out, ",\"pass\":%" PRId64 ",\"request\":%d,\"name\":\"%s\"", pass, request, phase);
+    json_put(out, ",\"start\":%" PRId64 ",\"end\":%" PRId64, start, stop);
     emit();
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,6 +66,13 @@ static inline FileState file_read(const char *path, const char *after, int64_t s
     if (fd >= 0) close(fd);
     if (count < 0) return file_state(error, false);
     return file_number(text, after, scale, value) ? FILE_OK : FILE_NO_NUMBER;
+}
+
+/* Say on stderr that a file cannot be written, and why; 3, the exit status for that. */
+static inline int file_unwritten(const char *path, int error) {
+    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+    fprintf(stderr, "%s: cannot write %s: %s\n", full ? "full_disk" : "write_failed", path, strerror(error));
+    return 3;
 }
 
 #endif

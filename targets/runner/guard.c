@@ -110,7 +110,7 @@ static void say(const Guard *g, JsonOut *line) {
     FILE *file = fopen(temporary, "we");
     const bool whole = file != NULL && fputs(line->text, file) >= 0;
     if (file == NULL || fclose(file) != 0 || !whole || rename(temporary, g->out) != 0)
-        fprintf(stderr, "write_failed: cannot write %s: %s\n", g->out, strerror(errno));
+        file_unwritten(g->out, errno);
 }
 
 /* Wait for a signal of the set, `ns` at most; its number, 0 if none came. */
@@ -290,8 +290,8 @@ static int report(const Guard *g, const Watch *w, int status, int sampler_status
     char room[8192];
     JsonOut line = {.text = room, .room = sizeof room};
     const bool started = strcmp(w->reason, "not_started") != 0;
-    json_put(&line, "{\"e\":\"guard\",\"reason\":\"%s\",\"detail\":", w->reason);
-    json_put_string(&line, w->detail);
+    json_put(&line, "{\"e\":\"guard\",\"reason\":\"%s\"", w->reason);
+    json_put_member(&line, "detail", w->detail);
     json_put(&line, ",\"pid\":%d", (int)w->pid);
     if (w->own && started && WIFEXITED(status)) json_put(&line, ",\"status\":%d,\"signal\":null", WEXITSTATUS(status));
     else if (w->own && started) json_put(&line, ",\"status\":null,\"signal\":%d", WTERMSIG(status));

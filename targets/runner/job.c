@@ -1,7 +1,7 @@
 /* The job: read strictly, an unknown field or version is a fault and never ignored (docs/protocol.md). */
 #include "runner.h"
 
-#define JOB_ROOM (64u << 20)
+#define LONG_TIME (INT64_MAX / 2) /* added to a clock it is no overflow */
 #define KV_TYPES " f32 f16 bf16 q8_0 q5_1 q5_0 q4_1 q4_0 iq4_nl "
 
 static _Noreturn void bad(const char *where, const char *key, const char *what) {
@@ -18,7 +18,8 @@ static void one_of(const char *where, const char *key, const char *value, const 
     char word[32];
     if (value == NULL) return;
     const int length = snprintf(word, sizeof word, " %s ", value);
-    if (length >= (int)sizeof word || strchr(value, ' ') != NULL || strstr(words, word) == NULL) bad(where, key, words + 1);
+    if (length >= (int)sizeof word || strchr(value, ' ') != NULL || strstr(words, word) == NULL)
+        bad(where, key, words + 1);
 }
 
 static void read_affinity(const Json *affinity, Job *job) {
@@ -71,8 +72,9 @@ static const char **texts_of(const Json *list, const char *key) {
 
 static void read_talk(const Json *item, bool raw, Talk *talk) {
     const Json *turns = NULL, *rendered = NULL, *pieces = NULL;
-    take(item, "conversations", (JsonField[]){{"id", 'S', &talk->id}, {"turns", 'A', &turns}, {"rendered", 'a', &rendered},
-                                          {"pieces", 'a', &pieces}, {"strip", 'b', &talk->strip}, {0}});
+    take(item, "conversations", (JsonField[]){
+        {"id", 'S', &talk->id}, {"turns", 'A', &turns}, {"rendered", 'a', &rendered}, {"pieces", 'a', &pieces},
+        {"strip", 'b', &talk->strip}, {0}});
     talk->turns = turns->count;
     talk->added = texts_of(turns, "turns");
     if (raw || talk->turns == 0) return;
@@ -98,14 +100,14 @@ static void read_talk(const Json *item, bool raw, Talk *talk) {
 static void read_workload(const Json *work, Job *job) {
     const Json *talks = NULL, *sampling = NULL;
     bool raw = false;
-    job->prompt = job->duration = UNSET;
+    job->prompt = UNSET;
     job->ignore_eos = true;
     job->top_p = 1;
     take(work, "workload", (JsonField[]){
         {"prompt_tokens", 'i', &job->prompt, 0, 1 << 24}, {"conversations", 'a', &talks}, {"raw", 'b', &raw},
         {"output_tokens", 'I', &job->output, 0, 1 << 24}, {"ignore_eos", 'b', &job->ignore_eos},
-        {"depth", 'i', &job->depth, 0, 1 << 24}, {"think_ns", 'i', &job->think, 0, INT64_MAX},
-        {"between_ns", 'i', &job->between, 0, INT64_MAX}, {"duration_ns", 'i', &job->duration, 0, INT64_MAX},
+        {"depth", 'i', &job->depth, 0, 1 << 24}, {"think_ns", 'i', &job->think, 0, LONG_TIME},
+        {"between_ns", 'i', &job->between, 0, LONG_TIME}, {"duration_ns", 'i', &job->duration, 0, LONG_TIME},
         {"sampling", 'o', &sampling}, {0}});
     if (sampling != NULL)
         take(sampling, "workload.sampling", (JsonField[]){
@@ -113,7 +115,8 @@ static void read_workload(const Json *work, Job *job) {
     job->has_work = true;
     if ((job->prompt == UNSET) == (talks == NULL)) bad("workload", "prompt_tokens", "either this or conversations");
     if (talks == NULL) {
-        if (job->prompt == 0 && job->output == 0) bad("workload", "output_tokens", "there is neither a prompt nor an output");
+        if (job->prompt == 0 && job->output == 0)
+            bad("workload", "output_tokens", "there is neither a prompt nor an output");
         return;
     }
     job->prompt = 0;
@@ -128,7 +131,7 @@ static void read_workload(const Json *work, Job *job) {
 void read_job(const char *path, Job *job) {
     char why[512];
     memset(job, 0, sizeof *job);
-    const Json *root = json_read(path, JOB_ROOM, why, sizeof why), *id = json_get(root, "job_id");
+    const Json *root = json_read(path, 64u << 20, why, sizeof why), *id = json_get(root, "job_id");
     start_event(id != NULL && id->type == JSON_STRING ? id->string : ""); /* of a job that is not understood too */
     if (root == NULL) fail("bad_job", "%s", why);
     const Json *version = json_get(root, "version");
@@ -143,16 +146,17 @@ void read_job(const char *path, Job *job) {
         {"workload", 'o', &work}, {"scores", 'a', &scores}, {"warmup", 'i', &job->warmup, 0, 1000000},
         {"measured", 'i', &job->measured, 0, 1000000}, {"seed", 'i', &job->seed}, {"affinity", 'x', &affinity},
         {"keep_text", 'b', &job->keep_text}, {0}});
-    take(model, "model", (JsonField[]){{"path", 'S', &job->model}, {"sha256", 's', &job->sha256},
-                                   {"size", 'i', &job->model_size}, {"chat_template", 'x', &template}, {0}});
+    take(model, "model", (JsonField[]){
+        {"path", 'S', &job->model}, {"sha256", 's', &job->sha256}, {"size", 'i', &job->model_size},
+        {"chat_template", 'x', &template}, {0}});
     read_engine(engine, job);
     read_affinity(affinity, job);
     if (work != NULL) read_workload(work, job);
     job->scores = need(calloc((size_t)(scores == NULL ? 0 : scores->count) + 1, sizeof *job->scores));
     for (const Json *item = scores == NULL ? NULL : scores->first; item != NULL; item = item->next) {
         ScoreText *text = &job->scores[job->n_scores++];
-        take(item, "scores", (JsonField[]){{"id", 'S', &text->id}, {"prompt", 'S', &text->prompt},
-                                       {"continuation", 'S', &text->continuation}, {0}});
+        take(item, "scores", (JsonField[]){
+            {"id", 'S', &text->id}, {"prompt", 'S', &text->prompt}, {"continuation", 'S', &text->continuation}, {0}});
     }
     if (!job->has_work && job->n_scores == 0) fail("bad_job", "the job has neither a workload nor scores");
 }

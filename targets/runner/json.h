@@ -258,9 +258,9 @@ static inline const Json *json_get(const Json *object, const char *key) {
     return NULL;
 }
 
-/* A member that an object may have. `type`: i whole number, d number, b bool, s string, o object, a list, x anything; as a
- * capital it must be there. `to`: an int64_t, double, bool, const char * or const Json *, which null leaves as it is.
- * `least` and `most` bound a number where they differ. */
+/* A member that an object may have. `type`: i whole number, d number, b bool, s string, o object, a list, x anything;
+ * as a capital it must be there. `to`: an int64_t, double, bool, const char * or const Json *, which null leaves as it
+ * is. `least` and `most` bound a number where they differ. */
 typedef struct {
     const char *key;
     char type;
@@ -272,7 +272,8 @@ typedef struct {
 static inline const char *json_store(const JsonField *field, const Json *value) {
     static char range[96];
     const bool number = value->type == JSON_INT || value->type == JSON_REAL;
-    if (number && field->least < field->most && (value->real < (double)field->least || value->real > (double)field->most)) {
+    const bool inside = value->real >= (double)field->least && value->real <= (double)field->most;
+    if (number && field->least < field->most && !inside) {
         snprintf(range, sizeof range, "must be from %" PRId64 " to %" PRId64, field->least, field->most);
         return range;
     }
@@ -301,8 +302,8 @@ static inline const char *json_store(const JsonField *field, const Json *value) 
     return NULL;
 }
 
-/* Take the members of an object, and no others; NULL, or what is wrong with the one that `key` then names. The fields end
- * with one that has no key. */
+/* Take the members of an object, and no others; NULL, or what is wrong with the one that `key` then names. The fields
+ * end with one that has no key. */
 static inline const char *json_take(const Json *object, const JsonField *fields, const char **key) {
     *key = "";
     if (object->type != JSON_OBJECT) return "must be an object";
@@ -310,7 +311,8 @@ static inline const char *json_take(const Json *object, const JsonField *fields,
         const JsonField *field = fields;
         while (field->key != NULL && strcmp(field->key, value->key) != 0) field++;
         *key = value->key;
-        const char *fault = field->key == NULL ? "unknown field" : value->type == JSON_NULL ? NULL : json_store(field, value);
+        if (field->key == NULL) return "unknown field";
+        const char *fault = value->type == JSON_NULL ? NULL : json_store(field, value);
         if (fault != NULL) return fault;
     }
     for (; fields->key != NULL; fields++) {
@@ -356,6 +358,11 @@ static inline void json_put_string(JsonOut *out, const char *string) {
         s += nul ? 2 : abs(count);
     }
     json_put(out, "\"");
+}
+
+static inline void json_put_member(JsonOut *out, const char *key, const char *string) {
+    json_put(out, ",\"%s\":", key);
+    json_put_string(out, string);
 }
 
 #endif

@@ -33,7 +33,7 @@ int main(int argc, char **argv) {
     place(&job);
     mark_open();
     verify(&job, sha256);
-    load_engine(&job, &engine, tokens_needed, sha256);
+    load_engine(&job, &engine, sha256);
     if (job.has_work) measure(&job, &engine);
     if (job.n_scores > 0) score(&job, &engine);
     check_cancelled();

@@ -19,14 +19,14 @@ static uint64_t next_random(void) {
 static struct {
     const Job *job;
     const Engine *engine;
-    bool *ends;               /* by token: whether it ends a reply */
+    bool *ends;                 /* by token: whether it ends a reply */
     struct llama_sampler *chain;
-    int64_t *stamps;          /* of the request's output tokens */
+    int64_t *stamps;            /* of the request's output tokens */
     llama_token *feed, *tokens; /* `tokens` begins one behind `feed`: what is drawn is fed one step later */
     int made;
-    Tokens prompt;            /* what the request adds to the context */
-    Tokens cached;            /* what is in the context */
-    int64_t kept;             /* how much of that was there before the request */
+    Tokens prompt;              /* what the request adds to the context */
+    Tokens cached;              /* what is in the context */
+    int64_t kept;               /* how much of that was there before the request */
     int64_t pass, prefill_start, prefill_end;
     int request;
     const char *finish;
@@ -35,32 +35,24 @@ static struct {
 
 /* Tokens that begin a context: the model's own opening token if it wants one, then drawn ones. */
 static void draw(llama_token *to, int64_t count, bool opening) {
-    for (int64_t i = 0; i < count; i++)
-        to[i] = opening && i == 0 && run.engine->add_bos ? run.engine->bos
-                                                         : (llama_token)(next_random() % (uint64_t)run.engine->vocabulary);
-}
-
-static void append(Tokens *tokens, const llama_token *ids, int count) {
-    grow(tokens, tokens->count + count);
-    if (count > 0) memcpy(tokens->ids + tokens->count, ids, (size_t)count * sizeof *ids);
-    tokens->count += count;
+    for (int64_t i = 0; i < count; i++) {
+        const bool open = opening && i == 0 && run.engine->add_bos;
+        to[i] = open ? run.engine->bos : (llama_token)(next_random() % (uint64_t)run.engine->vocabulary);
+    }
 }
 
 /* The chat up to a turn, of a template that rewrites replies; without `replies` they are empty. */
 static char *whole_text(const Talk *talk, int turn, char *const *replies) {
-    size_t length = 1;
-    for (int i = 0; i <= turn; i++)
-        length += strlen(talk->pieces[turn][i]) + (replies != NULL && i < turn ? strlen(replies[i]) : 0);
-    char *whole = need(malloc(length)), *to = whole;
+    char *whole = NULL;
+    size_t size;
+    FILE *text = need(open_memstream(&whole, &size));
     for (int i = 0; i <= turn; i++) {
-        to = stpcpy(to, talk->pieces[turn][i]);
         const char *reply = replies != NULL && i < turn ? replies[i] : "";
         if (talk->strip) reply = unindented(reply);
-        const size_t size = talk->strip ? stripped(reply, strlen(reply)) : strlen(reply);
-        memcpy(to, reply, size);
-        *(to += size) = '\0';
+        const size_t length = talk->strip ? stripped(reply, strlen(reply)) : strlen(reply);
+        fprintf(text, "%s%.*s", talk->pieces[turn][i], (int)length, reply);
     }
-    return whole;
+    return need(fclose(text) == 0 ? whole : NULL);
 }
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -68,7 +60,8 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 /* Tokens of context that the workload and the scores need. */
 int64_t tokens_needed(const Job *job, const Engine *engine) {
     int64_t most = larger(score_tokens(job, engine), 1);
-    if (job->talks == NULL) return job->has_work ? larger(most, job->depth + larger(job->prompt, 1) + job->output) : most;
+    if (!job->has_work) return most;
+    if (job->talks == NULL) return larger(most, job->depth + larger(job->prompt, 1) + job->output);
     Tokens tokens = {0};
     for (const Talk *talk = job->talks; talk < job->talks + job->n_talks; talk++) {
         int64_t outputs = talk->turns;
@@ -90,38 +83,31 @@ int64_t tokens_needed(const Job *job, const Engine *engine) {
 /* ---- the measured loop */
 
 static void evaluate(const Tokens *tokens) {
-    struct llama_context *context = run.engine->context;
     const int size = run.engine->batch;
-    for (int at = 0; at < tokens->count; at += size) {
-        const int left = tokens->count - at, status =
-            llama_decode(context, llama_batch_get_one(tokens->ids + at, left < size ? left : size));
-        if (status != 0) decode_failed(run.engine, status);
-    }
-    llama_synchronize(context);
+    for (int at = 0, left; (left = tokens->count - at) > 0; at += size)
+        decode(run.engine, llama_batch_get_one(tokens->ids + at, left < size ? left : size));
+    llama_synchronize(run.engine->context);
 }
 
-/* With a prompt the first output is there when the prefill ends; without one `feed` begins with the token that is fed for it. */
+/* With a prompt the first output is there when the prefill ends; without one the first of `feed` is fed for it. */
 static void loop_drawn(void) {
-    struct llama_context *context = run.engine->context;
     const int count = (int)run.job->output, begin = run.prompt.count > 0 ? 1 : 0;
     llama_token cell;
     struct llama_batch one = llama_batch_get_one(&cell, 1);
-    int64_t *stamps = run.stamps;
     run.made = count;
     run.finish = count > 0 ? "length" : "none";
     run.prefill_start = run.prefill_end = now_ns();
     if (run.prompt.count > 0) {
         evaluate(&run.prompt);
         run.prefill_end = now_ns();
-        if (count > 0) stamps[0] = run.prefill_end;
+        if (count > 0) run.stamps[0] = run.prefill_end;
     }
     mark_edge(&run.prefill_mark);
     for (int i = begin; i < count; i++) {
         cell = run.feed[i];
-        const int status = llama_decode(context, one);
-        if (status != 0 || cancelled) decode_failed(run.engine, status);
-        llama_synchronize(context);
-        stamps[i] = now_ns();
+        decode(run.engine, one);
+        llama_synchronize(run.engine->context);
+        run.stamps[i] = now_ns();
     }
     mark_edge(&run.decode_mark);
 }
@@ -143,8 +129,7 @@ static void loop_sampled(void) {
     }
     mark_edge(&run.prefill_mark);
     while (made < count && !run.ends[token]) {
-        const int status = llama_decode(context, one);
-        if (status != 0 || cancelled) decode_failed(run.engine, status);
+        decode(run.engine, one);
         token = run.tokens[made] = llama_sampler_sample(run.chain, context, -1);
         run.stamps[made++] = now_ns();
     }
@@ -155,59 +140,27 @@ static void loop_sampled(void) {
 
 /* ---- what is written about a request when it is over */
 
-/* The text of tokens without the special ones; what is no UTF-8 becomes U+FFFD, one for each cut sequence. */
-static char *text_of(const llama_token *ids, int made, int64_t *characters) {
-    size_t room = 64, length = 0;
-    char *raw = need(malloc(room));
-    for (int i = 0; i < made;) {
-        const int count = llama_token_to_piece(run.engine->vocab, ids[i], raw + length, (int)(room - length) - 1, 0, false);
-        if (count < 0) {
-            room = 2 * room + (size_t)-count;
-            raw = need(realloc(raw, room));
-            continue;
-        }
-        length += (size_t)count;
-        i++;
-    }
-    char *clean = need(malloc(3 * length + 1)), *to = clean;
-    *characters = 0;
-    raw[length] = '\0';
-    for (const char *s = raw; s < raw + length; ++*characters) {
-        const int count = json_sequence(s);
-        /* a NUL is written as two bytes, which json_put_string knows, for texts end at one */
-        to = *s == '\0' ? stpcpy(to, "\xC0\x80") : count < 0 ? stpcpy(to, "\xEF\xBF\xBD") : stpncpy(to, s, (size_t)count);
-        s += abs(count);
-    }
-    *to = '\0';
-    free(raw);
-    return clean;
-}
-
-static int64_t code_points(const char *text) {
-    int64_t count = 0;
-    for (; *text != '\0'; text++) count += (*text & 0xC0) != 0x80;
-    return count;
-}
-
 static void window(const char *name, int64_t start, int64_t end, const Mark *mark) {
     phase_event(run.pass, run.request, name, start, end);
     mark_events(mark, end, run.pass, name);
 }
 
-static void report(int64_t accepted, const Talk *talk, int turn, int64_t prompt_chars, const char *text, int64_t characters) {
+static void report(int64_t accepted, const Talk *talk, int turn, int64_t prompt_chars, const char *text,
+                   int64_t characters) {
     const int64_t last = run.made > 0 ? run.stamps[run.made - 1] : run.prefill_end;
     if (run.prompt.count > 0) window("prefill", run.prefill_start, run.prefill_end, &run.prefill_mark);
     if (run.made > 0) window("decode", run.prefill_end, last, &run.decode_mark);
-    JsonOut *out = event("request", (size_t)run.made * 40 + (text != NULL ? 6 * strlen(text) + 6 * strlen(talk->id) : 0));
-    json_put(out, ",\"pass\":%" PRId64 ",\"request\":%d,\"turn\":%d,\"accepted\":%" PRId64, run.pass, run.request, turn, accepted);
-    json_put(out, ",\"prefill_start\":%" PRId64 ",\"prefill_end\":%" PRId64 ",\"prompt_tokens\":%d,\"cached_tokens\":%" PRId64,
-             run.prefill_start, run.prefill_end, run.prompt.count, run.kept);
-    json_put(out, ",\"output_tokens\":%d,\"finish\":\"%s\",\"conversation\":", run.made, run.finish);
-    json_put_string(out, talk != NULL ? talk->id : NULL);
+    const size_t texts = talk != NULL ? strlen(text) + strlen(talk->id) : 0;
+    JsonOut *out = event("request", (size_t)run.made * 40 + 6 * texts);
+    json_put(out, ",\"pass\":%" PRId64 ",\"request\":%d,\"turn\":%d", run.pass, run.request, turn);
+    json_put(out, ",\"accepted\":%" PRId64 ",\"prefill_start\":%" PRId64 ",\"prefill_end\":%" PRId64, accepted,
+             run.prefill_start, run.prefill_end);
+    json_put(out, ",\"prompt_tokens\":%d,\"cached_tokens\":%" PRId64 ",\"output_tokens\":%d,\"finish\":\"%s\"",
+             run.prompt.count, run.kept, run.made, run.finish);
+    json_put_member(out, "conversation", talk != NULL ? talk->id : NULL);
     if (talk != NULL) json_put(out, ",\"prompt_chars\":%" PRId64 ",\"output_chars\":%" PRId64, prompt_chars, characters);
     else json_put(out, ",\"prompt_chars\":null,\"output_chars\":null");
-    json_put(out, ",\"text\":");
-    json_put_string(out, run.job->keep_text ? text : NULL);
+    json_put_member(out, "text", run.job->keep_text ? text : NULL);
     json_put(out, ",\"stamps\":[");
     for (int i = 0; i < run.made; i++) json_put(out, i > 0 ? ",%" PRId64 : "%" PRId64, run.stamps[i]);
     json_put(out, "],\"tokens\":[");
@@ -268,8 +221,7 @@ static void beyond(void) {
     const int start = (int)run.job->depth, held = run.cached.count - start;
     int same = 0; /* at least one token is evaluated */
     while (same < held && same < run.prompt.count - 1 && run.cached.ids[start + same] == run.prompt.ids[same]) same++;
-    if (held > same && !keep_tokens(run.engine, start + same)) {
-        llama_memory_clear(llama_get_memory(run.engine->context), false); /* evaluate everything again */
+    if (keep_tokens(run.engine, start + held, start + same) < start + same) {
         same = 0;
         run.cached.count = start;
         evaluate(&run.cached);
@@ -300,7 +252,8 @@ static void talk_requests(const Talk *talk, bool pauses) {
             tokenize(run.engine, whole, true, &run.prompt);
             if (run.prompt.count > 0) beyond();
             prompt_chars = code_points(whole);
-            if (run.cached.count > run.job->depth) free(text_of(run.prompt.ids, run.prompt.count, &prompt_chars));
+            if (run.cached.count > run.job->depth)
+                free(text_of(run.engine, run.prompt.ids, run.prompt.count, &prompt_chars));
         }
         run.kept = run.cached.count;
         if (run.prompt.count == 0) fail("bad_job", "turn %d of the conversation '%s' has no tokens", turn, talk->id);
@@ -310,7 +263,7 @@ static void talk_requests(const Talk *talk, bool pauses) {
         append(&run.cached, run.tokens, run.made > 0 ? run.made - 1 : 0);
         is_pending = run.made > 0 && !run.ends[run.tokens[run.made - 1]];
         pending = is_pending ? run.tokens[run.made - 1] : 0;
-        replies[turn] = text_of(run.tokens, run.made, &characters);
+        replies[turn] = text_of(run.engine, run.tokens, run.made, &characters);
         report(accepted, talk, turn, prompt_chars, replies[turn], characters);
         free(whole);
     }
@@ -321,7 +274,7 @@ static void talk_requests(const Talk *talk, bool pauses) {
 static void run_pass(int64_t pass, bool warmup) {
     const Job *job = run.job;
     const int64_t start = now_ns(), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    const int64_t until = start + (warmup || job->duration == UNSET ? 0 : job->duration);
+    const int64_t until = start + (warmup ? 0 : job->duration);
     run.pass = pass;
     run.request = 0;
     for (;;) {
@@ -329,14 +282,15 @@ static void run_pass(int64_t pass, bool warmup) {
         else for (int t = 0; t < job->n_talks; t++) {
             if (t > 0 && !warmup) pause_for("between", job->between);
             talk_requests(&job->talks[t], !warmup);
-            if (!warmup && job->duration != UNSET && job->duration > 0 && now_ns() >= until) break;
+            if (until > start && now_ns() >= until) break;
         }
         if (now_ns() >= until) break;
         pause_for("between", job->between);
     }
     const int64_t end = now_ns(), used = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    json_put(event("pass", 0), ",\"pass\":%" PRId64 ",\"warmup\":%s,\"start\":%" PRId64 ",\"end\":%" PRId64 ",\"cpu_ns\":%" PRId64,
-             pass, warmup ? "true" : "false", start, end, used);
+    JsonOut *out = event("pass", 0);
+    json_put(out, ",\"pass\":%" PRId64 ",\"warmup\":%s", pass, warmup ? "true" : "false");
+    json_put(out, ",\"start\":%" PRId64 ",\"end\":%" PRId64 ",\"cpu_ns\":%" PRId64, start, end, used);
     emit();
     mark_pss(end, pass, "pass");
 }

@@ -24,15 +24,12 @@ static int allowed(int *cpus) {
 
 void place(Job *job) {
     if (job->n_cpus >= 0) {
-        cpu_set_t set;
+        cpu_set_t set, bound;
         CPU_ZERO(&set);
         for (int i = 0; i < job->n_cpus; i++) CPU_SET(job->cpus[i], &set);
         if (sched_setaffinity(0, sizeof set, &set) != 0) fail("affinity_failed", "cannot bind to the cpus: %s", strerror(errno));
-        int bound[MAX_CPUS];
-        const int count = allowed(bound), wanted = CPU_COUNT(&set);
-        bool same = count == wanted;
-        for (int i = 0; same && i < count; i++) same = CPU_ISSET(bound[i], &set);
-        if (!same) fail("affinity_failed", "asked for %d cpus, bound to %d of them or to others", wanted, count);
+        if (sched_getaffinity(0, sizeof bound, &bound) != 0 || !CPU_EQUAL(&set, &bound))
+            fail("affinity_failed", "asked for %d cpus, bound to %d, or to others", CPU_COUNT(&set), CPU_COUNT(&bound));
     }
     job->n_cpus = allowed(job->cpus);
 }

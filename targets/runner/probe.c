@@ -66,7 +66,8 @@ static const char *text_at(const char *path, char *text, size_t size) {
 
 static bool number_at(const char *path, int64_t *value) {
     char whole[PATH_ROOM];
-    return snprintf(whole, sizeof whole, "%s%s", root, path) < (int)sizeof whole && file_read(whole, NULL, 1, value) == FILE_OK;
+    const bool fits = snprintf(whole, sizeof whole, "%s%s", root, path) < (int)sizeof whole;
+    return fits && file_read(whole, NULL, 1, value) == FILE_OK;
 }
 
 /* The words of the first line that starts with `name` and a colon, as a list. */
@@ -145,7 +146,8 @@ static void put_clusters(const bool *present, int count) {
     json_put(&out, "]");
 }
 
-static void put_sensor(const char *kind, const char *path, const char *name, const char *label, const char *unit, const char *after) {
+static void put_sensor(const char *kind, const char *path, const char *name, const char *label, const char *unit,
+                       const char *after) {
     static bool any;
     int64_t value = 0;
     char whole[PATH_ROOM];
@@ -154,12 +156,10 @@ static void put_sensor(const char *kind, const char *path, const char *name, con
     json_put(&out, "%s\n{\"kind\":\"%s\",\"path\":", any ? "," : "", kind);
     any = true;
     json_put_string(&out, path);
-    json_put(&out, ",\"name\":");
-    json_put_string(&out, name);
-    json_put(&out, ",\"label\":");
-    json_put_string(&out, label);
-    json_put(&out, ",\"unit\":\"%s\",\"after\":", unit);
-    json_put_string(&out, after);
+    json_put_member(&out, "name", name);
+    json_put_member(&out, "label", label);
+    json_put(&out, ",\"unit\":\"%s\"", unit);
+    json_put_member(&out, "after", after);
     if (state == FILE_OK) json_put(&out, ",\"state\":\"ok\",\"value\":%" PRId64 "}", value);
     else json_put(&out, ",\"state\":\"%s\",\"value\":null}", FILE_STATES[state]);
 }
@@ -234,7 +234,8 @@ int probe_main(int argc, char **argv) {
         root = argv[3];
         at = 4;
     }
-    if (argc > at + 1 || (argc > at && argv[at][0] == '-') || strpbrk(root, "*?[\\") != NULL || strlen(root) > PATH_ROOM / 2)
+    const bool plain = strpbrk(root, "*?[\\") == NULL && strlen(root) <= PATH_ROOM / 2;
+    if (argc > at + 1 || (argc > at && argv[at][0] == '-') || !plain)
         return fputs("usage: mobench-runner --probe [--root DIR] [PATH]\n", stderr), 2;
     struct utsname system;
     uname(&system);
@@ -248,7 +249,8 @@ int probe_main(int argc, char **argv) {
     else json_put(&out, "null");
     json_put(&out, ",\"features\":[");
     const char *info = text_at("/proc/cpuinfo", text, sizeof text);
-    if (info != NULL) put_words(info, strstr(info, "\nFeatures") != NULL || strncmp(info, "Features", 8) == 0 ? "Features" : "flags");
+    const bool arm = info != NULL && (strstr(info, "\nFeatures") != NULL || strncmp(info, "Features", 8) == 0);
+    if (info != NULL) put_words(info, arm ? "Features" : "flags");
     json_put(&out, "],\"cpus_online\":");
     const int count = cpus_of(text_at("/sys/devices/system/cpu/online", text, sizeof text), present);
     put_cpus(present, count);

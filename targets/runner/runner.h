@@ -21,7 +21,7 @@
 #define UNSET INT64_MIN /* an integer that the job leaves open */
 #define MAX_CPUS 1024
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_BAD_JOB = 2, EXIT_CANNOT_WRITE = 3 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_BAD_JOB = 2 }; /* 3: files.h */
 
 typedef struct {
     const char *id;
@@ -86,14 +86,22 @@ _Noreturn void fail(const char *code, const char *format, ...) __attribute__((fo
 extern volatile sig_atomic_t cancelled;
 void check_cancelled(void);
 
+/* weights.c: exits with an event where the file is not what the job says. */
+void verify(const Job *job, char sha256[65]);
+
 /* engine.c */
-void verify(Job *job, char sha256[65]);
-void load_engine(const Job *job, Engine *engine, int64_t (*needs)(const Job *, const Engine *), const char *sha256);
+void load_engine(const Job *job, Engine *engine, const char *sha256);
+void decode(const Engine *engine, struct llama_batch batch);
+int keep_tokens(const Engine *engine, int held, int wanted);
+
+/* text.c */
 void grow(Tokens *tokens, int64_t room);
+void append(Tokens *tokens, const llama_token *ids, int count);
 void tokenize(const Engine *engine, const char *text, bool first, Tokens *tokens);
-_Noreturn void decode_failed(const Engine *engine, int status);
-_Noreturn void fail_as_logged(const char *code, const char *message);
-bool keep_tokens(const Engine *engine, int count);
+char *text_of(const Engine *engine, const llama_token *ids, int made, int64_t *characters);
+int64_t code_points(const char *text);
+size_t stripped(const char *text, size_t length); /* its length without the white space at its end */
+const char *unindented(const char *text);         /* where it begins behind the white space at its start */
 
 /* memory.c: `mark_edge` copies the kernel's text and begins the next high-water mark; `mark_events` parses it later. */
 typedef struct {
@@ -110,8 +118,6 @@ int64_t tokens_needed(const Job *job, const Engine *engine);
 void measure(const Job *job, const Engine *engine);
 int64_t score_tokens(const Job *job, const Engine *engine);
 void score(const Job *job, const Engine *engine);
-size_t stripped(const char *text, size_t length); /* its length without the white space at its end */
-const char *unindented(const char *text);         /* where it begins behind the white space at its start */
 
 static inline int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 

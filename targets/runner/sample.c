@@ -66,8 +66,9 @@ static int add_channel(Sampler *s, const Json *given) {
     const char *path = NULL, *tier = "slow", *key;
     *channel = (Channel){.scale = 1};
     const char *fault = json_take(given, (JsonField[]){
-        {"name", 'S', &channel->name}, {"unit", 'S', &channel->unit}, {"path", 'S', &path}, {"source", 's', &channel->source},
-        {"tier", 's', &tier}, {"after", 's', &channel->after}, {"scale", 'i', &channel->scale}, {0}}, &key);
+        {"name", 'S', &channel->name}, {"unit", 'S', &channel->unit}, {"path", 'S', &path},
+        {"source", 's', &channel->source}, {"tier", 's', &tier}, {"after", 's', &channel->after},
+        {"scale", 'i', &channel->scale}, {0}}, &key);
     if (fault != NULL) return refuse(key, fault);
     const bool fast = strcmp(tier, "fast") == 0;
     if (!fast && strcmp(tier, "slow") != 0) return refuse("tier", "must be fast or slow");
@@ -88,8 +89,9 @@ static int describe(Sampler *s, const Json *given) {
     s->hz = 10;
     s->slow_every = 10;
     const char *fault = json_take(given, (JsonField[]){
-        {"version", 'I', &version}, {"out", 'S', &s->out}, {"hz", 'd', &s->hz}, {"slow_every", 'i', &s->slow_every, 1, INT64_MAX},
-        {"pid", 'i', &pid, 1, INT32_MAX}, {"cpu", 'i', &cpu, 0, CPU_SETSIZE - 1}, {"until", 's', &until}, {"stop", 's', &s->stop},
+        {"version", 'I', &version}, {"out", 'S', &s->out}, {"hz", 'd', &s->hz},
+        {"slow_every", 'i', &s->slow_every, 1, INT64_MAX}, {"pid", 'i', &pid, 1, INT32_MAX},
+        {"cpu", 'i', &cpu, 0, CPU_SETSIZE - 1}, {"until", 's', &until}, {"stop", 's', &s->stop},
         {"channels", 'a', &channels}, {0}}, &key);
     if (fault != NULL) return refuse(key, fault);
     if (version != 1) return refuse("version", "this sampler speaks 1");
@@ -170,7 +172,8 @@ static void put_own(Sampler *s) {
         has[1] = end != NULL && words_of(end + 2, 11, v, 2) == 2;
         own[1] = has[1] ? (v[0] + v[1]) * s->tick : 0;
     }
-    if (s->system >= 0 && file_text(s->system, text, 256) > 0 && strncmp(text, "cpu ", 4) == 0 && words_of(text + 5, 0, v, 8) == 8) {
+    if (s->system >= 0 && file_text(s->system, text, 256) > 0 && strncmp(text, "cpu ", 4) == 0 &&
+        words_of(text + 5, 0, v, 8) == 8) {
         has[2] = has[3] = true;
         own[2] = (v[0] + v[1] + v[2] + v[5] + v[6]) * s->tick;
         own[3] = v[7] * s->tick;
@@ -230,8 +233,7 @@ static bool flush(Sampler *s) {
             const int error = errno;
             const int cut = ftruncate(s->output, s->written); /* what has no length, such as a pipe, stays as it is */
             (void)cut;
-            fprintf(stderr, "%s: cannot write %s: %s\n",
-                    error == ENOSPC || error == EDQUOT || error == EFBIG ? "full_disk" : "write_failed", s->out, strerror(error));
+            file_unwritten(s->out, error);
             return false;
         }
         done += (size_t)count;
@@ -319,7 +321,8 @@ static bool over(Sampler *s) {
 }
 
 static int sample(Sampler *s, const sigset_t *open_signals) {
-    const int64_t period = (int64_t)(1e9 / s->hz), begin = clock_ns(CLOCK_MONOTONIC), spent = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    const int64_t period = (int64_t)(1e9 / s->hz), begin = clock_ns(CLOCK_MONOTONIC);
+    const int64_t spent = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     int64_t rows = 0, due = begin;
     do {
         const bool slow = rows % s->slow_every == 0;
@@ -357,7 +360,7 @@ static int run(Sampler *s, const Json *given) {
     }
     signal(SIGPIPE, SIG_IGN);
     s->output = open(s->out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (s->output < 0) return fprintf(stderr, "write_failed: cannot write %s: %s\n", s->out, strerror(errno)), 3;
+    if (s->output < 0) return file_unwritten(s->out, errno);
     if (s->until_stdin && s->pid == 0 && !hear_pid(s)) return 0;
     sigprocmask(SIG_BLOCK, &blocked, &open_signals);
     if (s->cpu >= 0) {

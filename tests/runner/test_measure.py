@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -272,6 +273,18 @@ def test_files_that_are_no_models(how: str, code: str, runner: Path, tiny: Path,
         }[how]
     )
     assert "bad" in fails(runner, tmp_path, job(bad, **WORK), code)
+
+
+@pytest.mark.parametrize("rest", [0, 1, 55, 56, 63])
+def test_the_digest_of_files_of_any_size(rest: int, runner: Path, tiny: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.gguf"
+    data = tiny.read_bytes()
+    data += bytes((rest - len(data)) % 64)
+    copy.write_bytes(data)
+    status, _, stderr = launch(
+        [str(runner)], tmp_path, job(copy, **WORK, model={"sha256": hashlib.sha256(data).hexdigest()})
+    )
+    assert status == 0, stderr
 
 
 def test_a_model_changed_in_place_is_noticed(runner: Path, tiny: Path, tmp_path: Path) -> None:
