@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mobench_lang.collect.metrics import ALWAYS, NOT_APPLICABLE, NOT_DELIVERED
+from mobench_lang.collect.metrics import NOT_APPLICABLE, NOT_DELIVERED
 from mobench_lang.collect.records import MetricValue
 from mobench_lang.metrics import metrics
 from mobench_lang.protocol import Timed
@@ -20,10 +20,10 @@ _SAMPLED = ("sampled", "counter", "derived")
 
 
 def timed_metrics(timed: Timed, tool: str, wanted: Iterable[str]) -> tuple[MetricValue, ...]:
-    """The wanted metrics and those that every trial has."""
+    """The wanted metrics and the two rates."""
     known = metrics()
     found = []
-    for name in dict.fromkeys([*ALWAYS, *(n for n in wanted if n in known)]):
+    for name in dict.fromkeys([*_RATES, *(n for n in wanted if n in known)]):
         info = known[name]
         if name not in _RATES:
             reason = WINDOW_UNKNOWN if info.kind in _SAMPLED else NOT_DELIVERED

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mobench_lang import packs, plugins
 from mobench_lang.execute.errors import StoreError, UsageError, storing
+from mobench_lang.execute.instruments import stock
 from mobench_lang.execute.load import Build, axis_index
 from mobench_lang.ir import Entity
 from mobench_lang.packs import PluginError
@@ -80,6 +81,11 @@ def _jobs(build: Build, index: int, out: Path, *, cache: Path, platform: str, te
             artifact = artifact_of(build.plan, cell)
             try:
                 engine = plugins.engine(cell.engine.pack)
+                if (tool := stock(engine, cell.engine)) is not None:
+                    raise UsageError(
+                        f"the cell {build.ids[number]} is measured by {tool.name}; by hand only the measuring runner "
+                        "is used: leave the tool out, or let `mobench exec` run it"
+                    )
                 launch = engine.launch(platform, cell.engine)
                 _programs(build.ids[number], launch, programs, out)
                 key = (artifact.key, engine.name)

@@ -84,10 +84,8 @@ def test_its_rates_become_metrics(stocked: Path) -> None:
 def test_what_it_does_not_tell_is_absent_with_a_reason(stocked: Path) -> None:
     found = rows(stocked, "SELECT DISTINCT name, value, reason FROM metric WHERE value IS NULL ORDER BY name, reason")
     assert found == [
-        ("cpu_util", None, "window_unknown"), ("decode_char_rate", None, "not_delivered"),
-        ("decode_rate", None, "not_applicable"), ("e2e_latency", None, "not_delivered"), ("itl", None, "not_delivered"),
-        ("load_time", None, "not_delivered"), ("peak_memory", None, "not_delivered"),
-        ("prefill_char_rate", None, "not_delivered"), ("prefill_rate", None, "not_applicable"),
+        ("cpu_util", None, "window_unknown"), ("decode_rate", None, "not_applicable"),
+        ("peak_memory", None, "not_delivered"), ("prefill_rate", None, "not_applicable"),
         ("ttft", None, "not_delivered"),
     ]  # fmt: skip
     for table in ("phase", "token", "memory"):

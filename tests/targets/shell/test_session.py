@@ -74,6 +74,20 @@ def test_a_launch_from_start_to_its_files(box: Box, fake_launch: Launch, make_jo
     assert box.carriers() == []
 
 
+def test_an_output_that_is_kept_is_a_file_of_its_own(box: Box, make_job: MakeJob) -> None:
+    """A program of the device's user, below their home: what it prints, what it says beside that, and how it ends."""
+    program = box.home / "my tools/speak"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "heard $1"\necho aside >&2\nexit 3\n')
+    program.chmod(0o755)
+    launch = Launch(("~/my tools/speak", "$(reboot) 'it'"), {}, keeps_output=True)
+    outcome, folder = measured(box, launch, make_job, "ok")
+    assert (outcome.status, outcome.reason, outcome.exit) == ("failed", "crashed", 3)
+    assert (folder / "output.txt").read_text() == "heard $(reboot) 'it'\n"
+    assert (folder / "stderr.log").read_text() == "aside\n"
+    assert not (folder / "events.jsonl").exists()
+
+
 def test_start_and_end_cost_a_few_commands_and_the_time_between_none(
     box: Box, fake_launch: Launch, make_job: MakeJob, ready: Ready
 ) -> None:
