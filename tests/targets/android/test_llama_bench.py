@@ -33,6 +33,8 @@ bench stocked {
 def test_a_stock_tool_of_mobench_s_own_build(tmp_path: Path) -> None:
     if mobench(tmp_path, "runner", "path", PLATFORM, "--tool", "llama_bench").returncode != 0:
         pytest.skip(f"not built: mobench runner build {PLATFORM} --tool llama_bench")
+    if mobench(tmp_path, "runner", "path", PLATFORM).returncode != 0:
+        pytest.fail(f"the runner for {PLATFORM} is not built; `make runners` builds what the tests need")
     (tmp_path / "stocked.bench").write_text(SPEC)
     assert mobench(tmp_path, "compile").returncode == 0
     done = mobench(tmp_path, "exec", "--simulate", "phone=pixel")
