@@ -7,4 +7,4 @@ target is made from the same parts. asyncssh is imported where a board is opened
 from mobench_targets.linux.board import Board
 from mobench_targets.linux.target import BoardTarget
 
-target = BoardTarget("linux", Board, profiles=("pi",))
+target = BoardTarget("linux", Board, profiles=("pi", "pc"))

@@ -6,6 +6,7 @@ In: a name, what is particular to its boards, and which virtual boards can stand
 
 from __future__ import annotations
 
+import platform
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SETTINGS = ("power_mode",)
 """Device attributes that are conditions of that device alone."""
 MISSING = "boards are reached by asyncssh, which is not installed: pip install 'mobench[ssh]'"
+
+QEMU = "qemu-aarch64-static"
 
 Kind = Callable[[Path, tuple[PlanSetting, ...]], Board]
 
@@ -66,6 +69,8 @@ class BoardTarget:
             found.append(Finding("keys", "warn", f"no key in {keys}", "ssh-keygen, then ssh-copy-id USER@BOARD"))
         if shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin") is None:
             found.append(Finding("virtual boards", "warn", "no sshd", "install the package openssh-server"))
+        if platform.machine() not in ("aarch64", "arm64") and shutil.which(QEMU) is None:
+            found.append(Finding("virtual boards", "warn", f"no {QEMU}", "install the package qemu-user-static"))
         return found
 
     def profiles(self) -> list[dict[str, Any]]:

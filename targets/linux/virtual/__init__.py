@@ -5,17 +5,15 @@ which its target opens it, and faults on demand. Guarantee: everything is in tha
 with keys, configuration and known hosts of its own on a free port of 127.0.0.1; a board that is begun again has the
 same identity and the same files.
 
-Processes, memory and the processor are those of this machine: /proc is the real one. /sys and /etc are stood for by
-MB_SYS and MB_ETC, which the scripts of a device honour.
+Processes and memory are those of this machine: /proc is the real one. The rest is stood for by MB_SYS, MB_ETC,
+MB_CPUINFO and MB_BOOT_ID, which the scripts of a device honour. Programs of aarch64 run under qemu.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -24,17 +22,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from mobench_targets.linux.virtual.profiles import PROFILES, Profile, Rail
+from mobench_targets.linux.virtual.faults import Faults, read_faults
+from mobench_targets.linux.virtual.files import ALIAS, Folder
+from mobench_targets.linux.virtual.profiles import PROFILES, Profile
 
 from mobench_lang.plugins import DeviceError
 
 __all__ = ["PROFILES", "VirtualBoard"]
 
 HERE = Path(__file__).parent
-ALIAS = "board"
-SWING_NS = 1_000_000_000
-"""How long a rail's swing takes."""
 BEGIN_S = 10.0
+OFF_S = 1.0
+"""How long a board that starts anew is off."""
 
 
 class VirtualBoard:
@@ -45,8 +44,11 @@ class VirtualBoard:
         self.profile: Profile = PROFILES[profile]
         self.port = 0
         self.settings = {"AllowTcpForwarding": "no"}
+        self._files = Folder(folder, self.profile)
+        self._faults = Faults()
         self._sshd: subprocess.Popen[bytes] | None = None
         self._replay: subprocess.Popen[bytes] | None = None
+        self._later: list[asyncio.Task[None]] = []
 
     @property
     def attributes(self) -> Mapping[str, str | int]:
@@ -56,24 +58,36 @@ class VirtualBoard:
     @classmethod
     async def begin(cls, profile: str, scratch: Path) -> VirtualBoard:
         """Start the board of a profile in `scratch/virtual`. Behind a colon stand faults that it has from the
-        beginning: `orin-nano:no_sudo,hot=97000,clock_off=86400`. Raises DeviceError with what the host lacks."""
+        beginning: `orin-nano:no_sudo,hot=97000,reboot=20`. Raises DeviceError with what the host lacks."""
         name, _, faults = profile.partition(":")
-        told = dict(_fault(word) for word in faults.split(",") if word)
+        told = read_faults(faults)
         board = cls(name, (scratch / "virtual" / name).resolve())
+        board._faults = told
         try:
-            await asyncio.to_thread(board._furnish)
-            board.refuse_sudo(refuse="no_sudo" in told)
-            board.clock_off(told.get("clock_off", 0))
-            if "hot" in told:
-                board.hot(told["hot"])
+            await asyncio.to_thread(board._files.furnish)
+            board.refuse_sudo(refuse=told.no_sudo)
+            board.clock_off(told.clock_off)
+            if told.hot is not None:
+                board.hot(told.hot)
+            if told.other_key:
+                board._files.key("host_key", fresh=True)
+            if told.no_key:
+                board.refuse_key()
             await board.power_on()
         except OSError as error:
             await board.end()
             raise DeviceError("no_simulation", f"the virtual board cannot be made: {error}") from error
+        board._later = [asyncio.create_task(board._after(seconds, fault)) for fault, seconds in told.later()]
         return board
 
     async def end(self) -> None:
         """End sshd, its connections, and what moves the sensors; files stay. May be called twice."""
+        for task in self._later:
+            task.cancel()
+        self._later = []
+        await self._power_off()
+
+    async def _power_off(self) -> None:
         for process in (self._sshd, self._replay):
             if process is not None:
                 if process.stdin is not None:
@@ -85,6 +99,17 @@ class VirtualBoard:
         (self.folder / "sshd.pid").unlink(missing_ok=True)
 
     # ------------------------------------------------------------ faults
+
+    async def _after(self, seconds: float, fault: str) -> None:
+        await asyncio.sleep(seconds)
+        if fault == "cut":
+            self.cut()
+        elif fault == "silent":
+            self.freeze()
+        elif fault == "reboot":
+            await self.reboot()
+        else:
+            await self.gone()
 
     def cut(self) -> None:
         """Tear every connection down: the peer is reset; what was started detached goes on."""
@@ -99,11 +124,40 @@ class VirtualBoard:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
+    async def gone(self) -> None:
+        """Go off: connections end, everything that ran ends, and nobody answers any more."""
+        await self._power_off()
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    async def reboot(self) -> None:
+        """Go off and start anew: another start by the kernel's word; clocks and fan are as they are after one."""
+        await self.gone()
+        self._files.boot()
+        await asyncio.sleep(OFF_S)
+        await self.power_on()
+
+    def processes(self) -> list[int]:
+        """The processes that were started on the board, by their environment."""
+        mark = f"\0MB_VIRTUAL={self.folder}\0".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if mark in b"\0" + (entry / "environ").read_bytes():
+                        found.append(int(entry.name))
+        return found
+
     async def new_host_key(self) -> None:
         """Show another host key from now on, as a board that was set up anew does."""
-        await self.end()
-        self._key("host_key", fresh=True)
+        await self._power_off()
+        self._files.key("host_key", fresh=True)
         await self.power_on()
+
+    def refuse_key(self) -> None:
+        """Let nobody in."""
+        (self.folder / "authorized_keys").write_text("")
 
     def refuse_sudo(self, *, refuse: bool = True) -> None:
         """Let sudo want a password."""
@@ -143,11 +197,11 @@ class VirtualBoard:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.bind(("127.0.0.1", self.port))
             self.port = free.getsockname()[1]
-        self._configure()
+        self._files.configure(self.port, self.settings)
         log = (self.folder / "sshd.log").open("ab")
         with log:
             self._sshd = subprocess.Popen(
-                [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                [*self._small_storage(), sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
             self._replay = subprocess.Popen(
@@ -156,6 +210,22 @@ class VirtualBoard:
             )  # fmt: skip
         (self.folder / "sshd.pid").write_text(f"{self._sshd.pid}\n")
         await self._answering()
+
+    def _small_storage(self) -> list[str]:
+        """The words before sshd that give mobench's folder on the board a file system of its own, which is full soon.
+        Only the board's processes see it; with the last of them it is gone."""
+        if self._faults.storage is None:
+            return []
+        root = self.folder / "mobench"
+        root.mkdir(exist_ok=True)
+        mount = f'mount -t tmpfs -o size={self._faults.storage}k tmpfs "$0" && exec "$@"'
+        words = ["unshare", "--mount", "sh", "-c", mount, str(root)]
+        tried = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+        if tried.returncode != 0:
+            raise DeviceError(
+                "no_simulation", f"a small storage has to be mounted, which only root may: {tried.stderr.strip()}"
+            )
+        return words
 
     async def _answering(self) -> None:
         """Until sshd greets."""
@@ -205,161 +275,3 @@ class VirtualBoard:
         for one in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(one, number)
-
-    # ------------------------------------------------------------ files
-
-    def _furnish(self) -> None:
-        """Make what is not there yet."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        tools = self.folder / "bin"
-        for folder in (tools, self.folder / "home"):
-            folder.mkdir(exist_ok=True)
-        jetson = self.profile.release is not None
-        for source in (HERE / "tools").glob("*.sh"):
-            if jetson or source.stem in ("id", "sudo", "date"):
-                (tools / source.stem).write_text(source.read_text("utf-8"))
-                (tools / source.stem).chmod(0o755)
-        for name in ("host_key", "user_key"):
-            self._key(name)
-        (self.folder / "authorized_keys").write_text((self.folder / "user_key.pub").read_text())
-        self._write_etc()
-        self._write_sys()
-
-    def _key(self, name: str, *, fresh: bool = False) -> None:
-        import asyncssh
-
-        path = self.folder / name
-        if fresh or not path.exists():
-            key = asyncssh.generate_private_key("ssh-ed25519", comment="mobench virtual board")
-            key.write_public_key(str(path) + ".pub")
-            path.touch(0o600)
-            path.chmod(0o600)
-            path.write_bytes(key.export_private_key())
-            if name == "host_key" and not fresh:
-                (self.folder / "known_key").write_text((self.folder / "host_key.pub").read_text())
-
-    def _configure(self) -> None:
-        """sshd_config, and for the host ssh_config and known_hosts."""
-        at = self.folder
-        environment = {
-            "MB_SYS": self.sys, "MB_ETC": self.etc, "MB_ROOT": at / "mobench", "MB_VIRTUAL": at,
-            "MB_CUDA": at / "cuda", "PATH": f"{at / 'bin'}:/usr/bin:/bin", "HOME": at / "home",
-        }  # fmt: skip
-        settings = " ".join(f'"{name}={value}"' for name, value in environment.items())
-        (at / "sshd_config").write_text(
-            f"""# A virtual board of mobench.
-Port {self.port}
-ListenAddress 127.0.0.1
-HostKey "{at}/host_key"
-AuthorizedKeysFile "{at}/authorized_keys"
-PidFile none
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-{chr(10).join(f"{name} {value}" for name, value in self.settings.items())}
-X11Forwarding no
-PrintMotd no
-MaxSessions 64
-Subsystem sftp internal-sftp
-SetEnv {settings}
-"""
-        )
-        (at / "ssh_config").write_text(
-            f"""Host {ALIAS}
-    HostName 127.0.0.1
-    Port {self.port}
-    IdentityFile "{at}/user_key"
-    IdentitiesOnly yes
-    UserKnownHostsFile "{at}/known_hosts"
-    StrictHostKeyChecking yes
-"""
-        )
-        (at / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {(at / 'known_key').read_text()}")
-
-    def _write_etc(self) -> None:
-        self.etc.mkdir(exist_ok=True)
-        (self.etc / "os-release").write_text('PRETTY_NAME="Linux of a virtual board"\n')
-        if not (self.etc / "machine-id").exists():
-            (self.etc / "machine-id").write_text(f"{secrets.token_hex(16)}\n")
-        if self.profile.release is None:
-            return
-        (self.etc / "nv_tegra_release").write_text(f"{self.profile.release}\n")
-        modes = "".join(f"< POWER_MODEL ID={i} NAME={name} >\n" for i, name in enumerate(self.profile.modes))
-        (self.etc / "nvpmodel.conf").write_text(f"{modes}< PM_CONFIG DEFAULT=1 >\n")
-        if not (self.folder / "mode").exists():
-            (self.folder / "mode").write_text("1\n")
-        (self.folder / "reboot_modes").write_text(" ".join(map(str, self.profile.reboot)) + "\n")
-        (self.folder / "tegrastats").write_text(f"{self.profile.tegrastats}\n")
-        if self.profile.cuda:
-            (self.folder / "cuda").mkdir(exist_ok=True)
-            version = {"cuda": {"name": "CUDA SDK", "version": self.profile.cuda}}
-            (self.folder / "cuda" / "version.json").write_text(json.dumps(version, indent=3))
-
-    def _write_sys(self) -> None:
-        self._put("firmware/devicetree/base/model", f"{self.profile.model}\0", line="")
-        serial = self.sys / "firmware/devicetree/base/serial-number"
-        if not serial.exists():
-            self._put("firmware/devicetree/base/serial-number", f"virtual-{secrets.token_hex(8)}\0", line="")
-        for i, (name, value) in enumerate(self.profile.zones):
-            self._put(f"class/thermal/thermal_zone{i}/type", name)
-            self._put(f"class/thermal/thermal_zone{i}/temp", value)
-        here = sorted(os.sched_getaffinity(0))
-        share = -(-len(here) // len(self.profile.clocks))
-        for i, most in enumerate(self.profile.clocks):
-            # The processors are this machine's: a launch can be bound to them.
-            cpus = " ".join(map(str, here[i * share : (i + 1) * share]))
-            policy = f"devices/system/cpu/cpufreq/policy{i}"
-            files: dict[str, str | int] = {
-                "related_cpus": cpus, "cpuinfo_max_freq": most, "scaling_cur_freq": most, "scaling_max_freq": most,
-                "scaling_min_freq": 115_200, "scaling_governor": self.profile.governors.split()[0],
-                "scaling_available_governors": self.profile.governors,
-            }  # fmt: skip
-            for name, text in files.items():
-                # What was set on the board stays set, as it does until a reboot.
-                if not (self.sys / policy / name).exists():
-                    self._put(f"{policy}/{name}", text)
-        if self.profile.release is not None:
-            self._put("devices/platform/gpu.0/load", 40)
-            self._put("class/devfreq/17000000.gpu/cur_freq", 305_000_000)
-        if self.profile.fan is not None and not (self.sys / self.profile.fan).exists():
-            self._put(self.profile.fan, 80)
-            (self.folder / "nvfancontrol").touch()
-        moving = []
-        for chip, (where, rails) in enumerate(self.profile.rails):
-            for i, rail in enumerate(rails):
-                moving += self._put_rail(chip, where, i, rail)
-        (self.folder / "trace.json").write_text(json.dumps(moving))
-
-    def _put_rail(self, chip: int, where: str, i: int, rail: Rail) -> list[tuple[str, int, int, int]]:
-        """The files of a rail; those that move."""
-        if self.profile.iio:
-            folder = f"bus/i2c/drivers/ina3221x/{where}/iio:device{chip}"
-            self._put(f"{folder}/rail_name_{i}", rail.label)
-            mean, swing = (rail.millivolts * ma // 1000 for ma in (rail.milliamps, rail.swing))
-            path = self._put(f"{folder}/in_power{i}_input", f"{mean:<11d}")
-            return [(path, mean, swing, SWING_NS)]
-        folder = f"bus/i2c/drivers/ina3221/{where}/hwmon/hwmon{chip + 3}"
-        self._put(f"{folder}/in{i + 1}_label", rail.label)
-        self._put(f"{folder}/in{i + 1}_input", rail.millivolts)
-        path = self._put(f"{folder}/curr{i + 1}_input", f"{rail.milliamps:<11d}")
-        return [(path, rail.milliamps, rail.swing, SWING_NS)]
-
-    def _put(self, name: str, value: str | int, line: str = "\n") -> str:
-        path = self.sys / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{value}{line}")
-        return str(path)
-
-
-def _fault(word: str) -> tuple[str, int]:
-    """A fault of a profile's options. Raises DeviceError."""
-    name, equals, number = word.partition("=")
-    wants = {"no_sudo": False, "hot": True, "clock_off": True}
-    if name not in wants or wants[name] != bool(equals) or (equals and not number.lstrip("-").isdigit()):
-        raise DeviceError(
-            "bad_profile",
-            f"{word!r} is no fault of a virtual board: no_sudo, hot=M°C, clock_off=SECONDS, with commas between",
-        )
-    return name, int(number or "1")

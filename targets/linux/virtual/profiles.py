@@ -20,7 +20,8 @@ class Rail:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A board: what its files say."""
+    """A board: what its files say. Without `features` its processor is that of this machine; with them it is of ARM,
+    and programs run under qemu as the processor `qemu`."""
 
     summary: str
     model: str
@@ -35,9 +36,14 @@ class Profile:
     iio: bool = False
     fan: str | None = None
     tegrastats: str = ""
+    features: str = ""
+    part: str = "0xd42"
+    qemu: str = "max"
 
 
 _NC = Rail("NC", 0, 0)
+_ARM8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32"
+_ARM82 = f"{_ARM8} atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 
 PROFILES = {
     "pi": Profile(
@@ -46,12 +52,24 @@ PROFILES = {
         zones=(("cpu-thermal", 48_000),),
         governors="ondemand performance powersave",
         clocks=(2_400_000,),
+        features=_ARM82,
+        part="0xd0b",
+    ),
+    "pc": Profile(
+        summary="a Linux machine with this machine's own processor: programs run as they are",
+        model="",
+        zones=(("x86_pkg_temp", 44_000),),
+        governors="performance powersave",
+        clocks=(3_600_000,),
     ),
     "nano": Profile(
         summary="a Jetson Nano with JetPack 4: rails by iio, no timestamps",
         model="NVIDIA Jetson Nano Developer Kit (virtual)",
         zones=(("AO-therm", 41_000), ("CPU-therm", 37_500), ("GPU-therm", 36_000), ("PMIC-Die", 50_000)),
         clocks=(1_479_000,),
+        features=_ARM8,
+        part="0xd07",
+        qemu="cortex-a57",
         release="# R32 (release), REVISION: 7.1, GCID: 1, BOARD: t210ref, EABI: aarch64",
         cuda="10.2.300",
         modes=("MAXN", "5W"),
@@ -72,6 +90,8 @@ PROFILES = {
         model="NVIDIA Jetson AGX Xavier (virtual)",
         zones=(("CPU-therm", 38_000), ("GPU-therm", 37_000)),
         clocks=(2_265_600,),
+        features=f"{_ARM8} atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop",
+        part="0x004",
         release="# R32 (release), REVISION: 4.4, GCID: 1, BOARD: t186ref, EABI: aarch64",
         modes=("MAXN", "MODE_10W", "MODE_15W", "MODE_30W_ALL"),
         rails=(
@@ -86,6 +106,7 @@ PROFILES = {
     "orin-nano": Profile(
         summary="an Orin Nano with JetPack 6: one rail for the module",
         model="NVIDIA Jetson Orin Nano Developer Kit (virtual)",
+        features=_ARM82,
         zones=(("cpu-thermal", 46_125), ("gpu-thermal", 45_300), ("tj-thermal", 46_125), ("cv0-thermal", -256_000)),
         release="# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic, EABI: aarch64",
         cuda="12.6.11",
@@ -107,6 +128,7 @@ PROFILES = {
         model="NVIDIA Jetson AGX Orin Developer Kit (virtual)",
         zones=(("cpu-thermal", 45_000), ("tj-thermal", 45_500)),
         clocks=(2_201_600, 2_201_600),
+        features=_ARM82,
         release="# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic, EABI: aarch64",
         cuda="12.6.11",
         modes=("MAXN", "MODE_15W", "MODE_30W", "MODE_50W"),
@@ -134,6 +156,8 @@ PROFILES = {
         model="NVIDIA Jetson AGX Thor Developer Kit (virtual)",
         zones=(("cpu-thermal", 50_000), ("tj-thermal", 51_000)),
         clocks=(2_601_000,),
+        features=f"{_ARM82} sve sve2 i8mm bf16",
+        part="0xd83",
         release="# R39 (release), REVISION: 2.0, GCID: 1, BOARD: generic, EABI: aarch64",
         cuda="13.0.0",
         modes=("MAXN", "120W", "70W"),

@@ -15,6 +15,7 @@
 #
 # MB_ROOT    where launches and the store are           MB_RUNNER  the measuring runner
 # MB_EXEC    words before the runner, as an emulator    MB_SYS, MB_PROC  instead of /sys and /proc
+# MB_BOOT_ID the file whose text is another one after each start of the device
 #
 # For mksh with toybox (Android 6 and later), dash, busybox and bash. No measurement is computed here: numbers of mksh
 # have 32 bits. What is read from files is read by the shell itself where it is read more than once.
@@ -51,7 +52,7 @@ nap() { # a moment: a fraction of a second where `sleep` knows fractions
 
 boot_id() { # -> $booted; the same until the device starts again
     booted=
-    { read -r booted <"$MB_PROC/sys/kernel/random/boot_id"; } 2>/dev/null || booted=
+    { read -r booted <"${MB_BOOT_ID:-$MB_PROC/sys/kernel/random/boot_id}"; } 2>/dev/null || booted=
 }
 
 born() { # PID -> $ticks, when it began; fails if there is no such process or only its corpse

@@ -10,7 +10,7 @@
 #   sh board.sh plan NAME VALUE   two lines: the command that would undo, and the one that would set a condition
 #   sh board.sh verify NAME VALUE whether a condition is as asked for; says how it is
 #
-# Reads only. MB_SYS, MB_PROC, MB_ETC stand for /sys, /proc and /etc.
+# Reads only. MB_SYS, MB_PROC, MB_ETC, MB_CPUINFO stand for /sys, /proc, /etc and /proc/cpuinfo.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -71,8 +71,8 @@ facts() {
     echo "model=$(text "$MB_SYS/firmware/devicetree/base/model")"
     echo "serial=$(text "$MB_SYS/firmware/devicetree/base/serial-number")"
     sed -n -e 's/^model name[[:blank:]]*: /cpu=/p' -e 's/^CPU part[[:blank:]]*: /part=/p' \
-        -e 's/^Features[[:blank:]]*: /features=/p' "$MB_PROC/cpuinfo" | sort -u
-    echo "cores=$(grep -c ^processor "$MB_PROC/cpuinfo")"
+        -e 's/^Features[[:blank:]]*: /features=/p' "${MB_CPUINFO:-$MB_PROC/cpuinfo}" | sort -u
+    echo "cores=$(grep -c ^processor "${MB_CPUINFO:-$MB_PROC/cpuinfo}")"
     sed -n -e 's/^MemTotal: *\([0-9]*\) kB/ram_kib=\1/p' -e 's/^SwapTotal: *\([0-9]*\) kB/swap_kib=\1/p' "$MB_PROC/meminfo"
     for policy in "$MB_SYS"/devices/system/cpu/cpufreq/policy*; do
         value "$policy/cpuinfo_max_freq" || continue
