@@ -1,9 +1,11 @@
-"""The runner beside llama.cpp's own tool and beside the worker: the same work, model, threads and shared objects.
+"""The runner beside llama.cpp's own tool and beside the worker: the same work, model, threads and objects of llama.cpp.
 
 Usage: python benchmarks/runner.py [--pairs 40] [--threads 1] [--seed 1]. Writes benchmarks/results/runner.json.
 
-A round is one launch of each of the three in random order, as in parity.py. The figures are the medians over rounds of
-ln(runner / other) of tokens per second with exact 90 % intervals. Goal: within ±3 %. Beside it: the time that the
+Against `llama-bench` it is the programs that `mobench runner build host` makes, both linked from one tree of objects;
+against the worker the runner is linked with the shared objects that the worker loads. A round is one launch of each, in
+random order inside a pair, as in parity.py. The figures are the medians over rounds of ln(runner / other) of tokens per
+second with exact 90 % intervals. Goal: within ±3 %. Beside it: the time that the
 runner's loop adds per token, measured with `llama_decode`, `llama_synchronize` and the sampler replaced by functions
 that do nothing (goal: at most 5 µs; with one thread that computes nothing, time is CPU time).
 """
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import parity  # noqa: E402
 from benchmarks.peers import llama_bench  # noqa: E402
 from mobench_lang.engines.llama_cpp import engine, gguf_file  # noqa: E402
+from mobench_lang.engines.llama_cpp.runner.build import STOCK, find  # noqa: E402
 from tests.support.gguf_maker import LARGE, TINY, make  # noqa: E402
 from tests.support.runner_program import compile_runner  # noqa: E402
 
@@ -51,32 +55,40 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    try:
-        bench: Path | None = llama_bench.program()
-    except llama_bench.CannotBuildError as error:
-        sys.stderr.write(f"runner: llama-bench is left out: {error}\n")
+    bench, static = find("host", STOCK), find("host")
+    if bench is None or static is None or bench.stale or static.stale:
         bench = None
+        sys.stderr.write(
+            "runner: llama-bench is left out: mobench runner build host, and again with --tool llama_bench\n"
+        )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         program = compile_runner(folder, "-O2")
         model = make(folder / "model.gguf", LARGE, quant="Q8_0")
         before = parity.busy()
-        rows = rounds(program, bench, model, given.pairs, given.threads, random.Random(given.seed))
+        pairs = {"worker": program} | ({"llama-bench": static.path} if bench and static else {})
+        peer = bench.path if bench else None
+        rows = rounds(pairs, peer, model, given.pairs, given.threads, random.Random(given.seed))
         noise = parity.noise(before)
         loop = added_per_token(program, make(folder / "tiny.gguf", TINY), folder)
         parameters = gguf_file.read(model).parameters
-    others = ["llama-bench", "worker"] if bench else ["worker"]
     tests = {
         f"{test} against {other}": parity.summary(
-            [{"mobench": r["runner"], "llama-bench": r[other]} for r in rows if r["test"] == test]
+            [
+                {"mobench": r["runner"], "llama-bench": r[other]}
+                for r in rows
+                if (r["test"], r["against"]) == (test, other)
+            ]
         )
         for test in parity.TESTS
-        for other in others
+        for other in pairs
     }
     result = {
         "benchmark": "runner", "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": {"cpu": parity.cpu_name(), "cores": os.cpu_count(), "load": os.getloadavg()[0], **noise},
-        "build": engine.build("host"), "model": {"parameters": parameters, "quant": "Q8_0", "random_weights": True},
+        "machine": {"cpu": parity.cpu_name(), "cores": os.cpu_count(), "load": os.getloadavg()[0],
+                    "nice": os.nice(0), **noise},
+        "builds": [engine.build("host"), *(b.build for b in (bench, static) if b)],
+        "model": {"parameters": parameters, "quant": "Q8_0", "random_weights": True},
         "threads": given.threads, "goal": {"ratio": f"within ±{parity.GOAL:.0%}", "added_ns_per_token": GOAL_NS},
         "tests": tests, "loop": loop, "rounds": rows,
     }  # fmt: skip
@@ -89,26 +101,29 @@ def main() -> int:
 
 
 def rounds(
-    program: Path, bench: Path | None, model: Path, count: int, threads: int, rng: random.Random
+    pairs: Mapping[str, Path], bench: Path | None, model: Path, count: int, threads: int, rng: random.Random
 ) -> list[dict[str, Any]]:
-    """Measure all rounds: tests alternate, the order inside a round is random."""
+    """Measure all rounds: tests and pairs alternate, the order inside a pair is random. `pairs` has the runner that is
+    held against each other instrument."""
     rows = []
     for number in range(count):
         for test, (prompt, output) in parity.TESTS.items():
-            tools = ["runner", "worker", *(["llama-bench"] if bench else [])]
-            rng.shuffle(tools)
-            row: dict[str, Any] = {"round": number, "test": test, "first": tools[0]}
-            for tool in tools:
-                if tool == "runner":
-                    ns = launch(program, model, prompt, output, threads)
-                elif tool == "worker":
-                    ns = parity.worker(model, prompt, output, threads)
-                else:
-                    assert bench is not None
-                    found = llama_bench.samples(bench, model, prompt=prompt, output=output, threads=threads, repeats=2)
-                    ns = found[-1]
-                row[tool] = round((prompt + output) * 1e9 / ns, 3)
-            rows.append(row)
+            for other, program in pairs.items():
+                tools = ["runner", other]
+                rng.shuffle(tools)
+                row: dict[str, Any] = {"round": number, "test": test, "against": other, "first": tools[0]}
+                for tool in tools:
+                    if tool == "runner":
+                        ns = launch(program, model, prompt, output, threads)
+                    elif tool == "worker":
+                        ns = parity.worker(model, prompt, output, threads)
+                    else:
+                        assert bench is not None
+                        ns = llama_bench.samples(
+                            bench, model, prompt=prompt, output=output, threads=threads, repeats=2
+                        )[-1]
+                    row[tool] = round((prompt + output) * 1e9 / ns, 3)
+                rows.append(row)
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,6 @@ from typing import Any
 
 import duckdb
 import pytest
-
-from mobench_lang.engines.llama_cpp.runner.build import STOCK, find
 
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_llama_bench.py"
 SPEC = """mobench 1
@@ -38,9 +37,14 @@ bench stocked {{
 BOTH = "generate(prompt = 64, output = 0), generate(prompt = 0, output = 8, depth = 32)"
 
 
-def mobench(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+CACHE = {name: value for name, value in os.environ.items() if name == "MOBENCH_CACHE"}
+"""Where programs were built, as it was before tests of the engine took a cache of their own."""
+
+
+def mobench(*args: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mobench_lang.cli.main", *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    env = {k: v for k, v in os.environ.items() if k != "MOBENCH_CACHE"} | CACHE | more
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300, env=env)
 
 
 def settings(program: Path | str | None = FAKE, **values: str) -> str:
@@ -236,9 +240,20 @@ def test_beside_the_worker(tmp_path: Path) -> None:
     assert sorted(json.loads(header.read_text())["engines"]) == ["llama_cpp (llama_bench)@host", "llama_cpp@host"]
 
 
+def test_what_is_built_is_listed(tmp_path: Path) -> None:
+    empty = {"MOBENCH_CACHE": str(tmp_path / "cache")}
+    listed = mobench("runner", "list", "--tool", "llama_bench", "--json", cwd=tmp_path, **empty)
+    assert {m["state"] for m in json.loads(listed.stdout)} == {"not built"}
+    missing = mobench("runner", "path", "host", "--tool", "llama_bench", cwd=tmp_path, **empty)
+    assert missing.returncode == 2
+    assert "the llama_bench for host is not built: mobench runner build host --tool llama_bench" in missing.stderr
+    unknown = mobench("runner", "build", "host", "--tool", "llama_server", cwd=tmp_path, **empty)
+    assert unknown.returncode == 2
+    assert "no program to build for the tool 'llama_server'; there is: runner, llama_bench" in unknown.stderr
+
+
 def test_the_real_one(tmp_path: Path) -> None:
-    built = find("host", STOCK)
-    if built is None or built.stale:
+    if mobench("runner", "path", "host", "--tool", "llama_bench", cwd=tmp_path).returncode != 0:
         pytest.skip("not built: mobench runner build host --tool llama_bench")
     how = settings(None, threads="1", flash_attention="on", type_k="q8_0", type_v="q8_0", batch="128", ubatch="64")
     done = measured(tmp_path, how, run="warmup = 1, repeat = 3")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Stands for `llama-bench`: takes its options, computes nothing, prints what it would print.
 
-Further arguments choose how it fails: `--fake crash`, `exit`, `cut`, `noise`, `mute`, `other`, `fewer`, `slow`; `--fake
-gpu` claims a build with CUDA. Options that it does not know end it as the real one ends.
+Further arguments choose how it fails: `--fake crash`, `exit`, `cut`, `noise`, `mute`, `other`, `fewer`; `--fake gpu`
+claims a build with CUDA. Options that it does not know end it as the real one ends.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-import time
 
 VALUES = {"-m", "-o", "-r", "-p", "-n", "-d", "-t", "-b", "-ub", "-ngl", "-fa", "-ctk", "-ctv", "--fake"}
 
@@ -36,8 +35,6 @@ def main() -> int:
     how = asked.get("--fake", "")
     if how == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
-    if how == "slow":
-        time.sleep(60)
     if how == "exit":
         sys.stderr.write(f"main: error: failed to load model '{asked['-m']}'\n")
         return 1
