@@ -35,7 +35,8 @@ class FakeEngine:
             file = Weights(runner, digest, runner.stat().st_size, "a program")
             return Launch(("{runner}", "{job}", "{events}"), {}, {"runner": file})
         if platform == "host" or platform.startswith("linux-"):
-            return Launch((sys.executable, "-I", "-S", str(instrument), "{job}", "{events}"), {"FAKE": "1"})
+            ready = {name: os.environ[name] for name in ("FAKE_READY",) if name in os.environ}  # a board has not ours
+            return Launch((sys.executable, "-I", "-S", str(instrument), "{job}", "{events}"), {"FAKE": "1", **ready})
         if platform.startswith("android-"):
             script = Path(__file__).with_name("instrument.sh")
             data = script.read_bytes()
