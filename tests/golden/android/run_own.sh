@@ -1,23 +1,156 @@
 # study on phone: what runs on the device. Written by `mobench compile`.
 : "${MB_ROOT:=/data/local/tmp/mobench}"
 timeout_s=600
-    set +f
-    for wanted in soc ap big cpu; do
-        for folder in "$MB_SYS"/class/thermal/thermal_zone*; do
-            name='' heat=''
-            { read -r name <"$folder/type"; } 2>/dev/null || continue
-            { read -r heat <"$folder/temp"; } 2>/dev/null || continue
-            case $wanted=$name in
-                soc=soc* | soc=SOC* | ap=AP | ap=ap | big=BIG | big=big | cpu=cpu* | cpu=CPU*)
-                    heat_path=$folder/temp
-                    # most vendors count m°C, some °C or tenths of them
-                    if [ "$heat" -le 130 ]; then heat_scale=1000; elif [ "$heat" -le 1300 ]; then heat_scale=100; fi
-                    break 2
-                    ;;
+# What a phone may be asked for its temperatures, rails and battery; the host asks the same (docs/targets/android.md).
+
+first_line() { # FILE -> $value; fails where it cannot be read
+    value=
+    { read -r value <"$1" || [ -n "$value" ]; } 2>/dev/null
+}
+
+read_zone() { # FOLDER -> $kind, $scale that makes m°C, $soc: how likely it is the processor's; fails where it tells none
+    first_line "$1/type" && kind=$value && first_line "$1/temp" || return 1
+    value=${value#-}
+    case $value in
+        '' | *[!0-9]* | ???????*) return 1 ;;
+    esac
+    if [ "$value" -ge 1 ] && [ "$value" -le 130 ]; then
+        scale=1000
+    elif [ "$value" -ge 131 ] && [ "$value" -le 1300 ]; then
+        scale=100
+    elif [ "$value" -ge 5000 ] && [ "$value" -le 130000 ]; then
+        scale=1
+    else
+        return 1
+    fi
+    case $kind in
+        [Ss][Oo][Cc]*) soc=0 ;;
+        [Aa][Pp]) soc=1 ;;
+        [Bb][Ii][Gg]) soc=2 ;;
+        [Cc][Pp][Uu]*[Bb][Ii][Gg]*) soc=3 ;;
+        [Cc][Pp][Uu][Ss][Ss]*) soc=4 ;;
+        [Cc][Pp][Uu][0-9]* | [Cc][Pp][Uu]-[0-9]*) soc=5 ;;
+        [Cc][Pp][Uu]*) soc=6 ;;
+        [Tt][Ss][Ee][Nn][Ss]_[Tt][Zz]_[Ss][Ee][Nn][Ss][Oo][Rr][0-9]*) soc=7 ;;
+        [Mm][Tt][Kk][Tt][Ss][Cc][Pp][Uu]) soc=8 ;;
+        *) soc=99 ;;
+    esac
+}
+
+channel() { # NAME UNIT FILE SOURCE TIER SCALE [AFTER]
+    case $* in
+        *[\\\"]*) return 0 ;; # no vendor writes these, and here they would end a string
+    esac
+    echo "$comma{\"name\": \"$1\", \"unit\": \"$2\", \"path\": \"$3\", \"source\": \"$4\", \"tier\": \"$5\", \"scale\": $6${7:+, \"after\": \"$7\"}}"
+    comma=,
+}
+
+rails() { # power rails: the first eight in every row
+    rail=0
+    for folder in "$MB_SYS"/bus/iio/devices/iio:device*; do
+        file=$folder/energy_value
+        first_line "$file" || continue
+        # shellcheck disable=SC2094  # only its name is written
+        while IFS= read -r row; do
+            case $row in
+                *'['?*'],'*[0-9]) ;;
+                *) continue ;;
             esac
-        done
+            name=${row#*\[}
+            name=${name%%\]*}
+            tier=slow
+            [ "$rail" -ge 8 ] || tier=fast
+            rail=$((rail + 1))
+            channel "energy.$name" 'µJ' "$file" "ODPM $name" "$tier" 1 "[$name],"
+        done <"$file"
+    done
+}
+
+supply() { # -> $supply, the folder of the battery's gauge; empty where there is none
+    supply=
+    for folder in "$MB_SYS"/class/power_supply/battery "$MB_SYS"/class/power_supply/*; do
+        first_line "$folder/type" || continue
+        [ "$value" = Battery ] || continue
+        [ -n "$supply" ] || supply=$folder
+        if [ "${folder##*/}" = battery ] || [ -e "$folder/current_now" ]; then
+            supply=$folder
+            return
+        fi
+    done
+}
+
+gauge() { # what the battery's gauge tells; a current's unit by its magnitude, its sign by the battery's status
+    supply
+    [ -n "$supply" ] || return 0
+    tier=fast
+    [ "$rail" -eq 0 ] || tier=slow
+    first_line "$supply/status"
+    charge=$value
+    left=5
+    while first_line "$supply/current_now" && [ "$value" = 0 ] && [ "$left" -gt 0 ]; do
+        left=$((left - 1))
+        sleep 0.3 2>/dev/null || sleep 1
+    done
+    size=${value#-}
+    case $size in
+        '' | 0 | *[!0-9]* | ??????????*) size= ;;
+    esac
+    if [ -n "$size" ]; then
+        unit='µA'
+        [ "$size" -ge 20000 ] || unit=mA
+        case $charge:$value in
+            Discharging:-* | Charging:[!-]*) sign=- why="the status $charge" ;;
+            Discharging:* | Charging:*) sign='' why="the status $charge" ;;
+            *) sign=- why="the kernel's convention; the phone does not tell" ;;
+        esac
+        [ "$charge" = Discharging ] || why="$why; not sure"
+        channel current "$sign$unit" "$supply/current_now" "battery gauge (unit by magnitude, sign by $why)" "$tier" 1
+    fi
+    ! first_line "$supply/voltage_now" || channel voltage 'µV' "$supply/voltage_now" 'battery gauge' "$tier" 1
+    ! first_line "$supply/charge_counter" || channel charge 'µAh' "$supply/charge_counter" 'battery gauge' slow 1
+    ! first_line "$supply/temp" || channel battery_temp 'd°C' "$supply/temp" 'battery gauge' slow 1
+}
+
+zones() {
+    for zone in "$MB_SYS"/class/thermal/thermal_zone*; do
+        read_zone "$zone" || continue
+        case $zone/temp:$kind in
+            "$heat_path":*) name=soc_temp ;;
+            *[Ss][Kk][Ii][Nn]*) name=skin_temp ;;
+            *) name=temp.$kind ;;
+        esac
+        channel "$name" 'm°C' "$zone/temp" "thermal zone $kind" slow "$scale"
+    done
+}
+
+describe() { # what the runner samples, as `exec` would have it
+    comma=
+    echo '{"version": 1, "out": "samples.jsonl", "hz": 10, "slow_every": 10, "until": "stdin", "channels": ['
+    set +f
+    rails
+    gauge
+    zones
+    for policy in "$MB_SYS"/devices/system/cpu/cpufreq/policy*; do
+        [ ! -e "$policy/related_cpus" ] || channel "cpu_freq.${policy##*/}" kHz "$policy/scaling_cur_freq" cpufreq slow 1
     done
     set -f
+    echo ']}'
+}
+
+    rank=99
+    set +f
+    for zone in "$MB_SYS"/class/thermal/thermal_zone*; do
+        read_zone "$zone" || continue
+        [ "$soc" -lt "$rank" ] || continue
+        rank=$soc heat_path=$zone/temp heat_scale=$scale
+    done
+    set -f
+    [ -x "$MB_RUNNER" ] && [ -n "${dir-}" ] || return 0
+    if [ ! -f "$dir/sample.json" ]; then
+        describe >"$dir/sample.json.part" && mv -f "$dir/sample.json.part" "$dir/sample.json"
+    fi
+    # Three seconds before the instrument tell what the phone draws without it.
+    ! grep -q -e ODPM -e 'battery gauge' "$dir/sample.json" || lead_s=3
         echo "timeout_s=600"
         echo "heat_path='$heat_path' heat_scale=$heat_scale heat_above=70000"
         echo '{"version": 1, "timeout_ns": 600000000000, "out": "guard.out", "log": "stderr.log",'

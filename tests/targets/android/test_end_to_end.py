@@ -151,4 +151,8 @@ def test_by_hand_with_nothing_but_adb(build: Path, tmp_path: Path, switch_on: Ca
         told = [json.loads(line) for line in (launches[number - 1] / "events.jsonl").read_text().splitlines()]
         assert (told[0]["e"], told[-1]["e"], told[-1]["status"]) == ("start", "end", "ok")
         assert "reason=\nstatus=0\n" in (launches[number - 1] / "state").read_text()
+        head, *rows_, cost = map(json.loads, (launches[number - 1] / "samples.jsonl").read_text().splitlines())
+        assert {"energy.VSYS_PWR_DISPLAY", "current", "soc_temp", "cpu_freq.policy0"} <= set(head["channels"])
+        assert told[0]["t"] - rows_[0]["t"] > 2_500_000_000  # what the phone draws without the instrument
+        assert cost["e"] == "cost" and set(cost["states"]) == {"ok"}
     assert phone.settings() == before
