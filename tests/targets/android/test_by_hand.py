@@ -35,7 +35,8 @@ def test_what_is_sampled_is_what_exec_samples(
             await link.run(f"mkdir -p '{HERE}/one' && cat >'{HERE}/run.sh'", stdin=script)
             ran = await link.run(
                 f"cd '{HERE}' && echo '{{}}' >one/job.json && printf '#!/bin/sh\\n' >mobench-runner && "
-                "chmod 755 mobench-runner && sh run.sh launch one && cat one/sample.json && echo @@ && cat one/guard.json"
+                "chmod 755 mobench-runner && sh run.sh launch one && cat one/sample.json && echo @@ && "
+                "cat one/guard.json"
             )
         finally:
             await link.close()
