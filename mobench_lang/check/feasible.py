@@ -248,7 +248,7 @@ def _ram(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | No
     size, ram = size_of(ev, model, quant.text), device.attrs.get("ram")
     if not isinstance(size, Qty) or not isinstance(ram, Qty) or size.value <= ram.value:
         return None
-    return messages.ram_too_small(spans[0], model.name, quant.text, _gb(size), device.name, units.show(ram))
+    return messages.ram_too_small(spans[0], model.name, quant.text, _bytes(size), device.name, units.show(ram))
 
 
 def _ram_as_published(axes: Axes) -> Find:
@@ -261,13 +261,14 @@ def _ram_as_published(axes: Axes) -> Find:
         size, ram = size_of(ev, model, None), device.attrs.get("ram")
         if not isinstance(size, Qty) or not isinstance(ram, Qty) or size.value <= ram.value:
             return None
-        return messages.ram_too_small(spans[0], model.name, "", _gb(size), device.name, units.show(ram))
+        return messages.ram_too_small(spans[0], model.name, "", _bytes(size), device.name, units.show(ram))
 
     return find
 
 
-def _gb(size: Qty) -> str:
-    return f"{size.value / Decimal(2**30):.1f}GiB"
+def _bytes(size: Qty) -> str:
+    unit, power = ("GiB", 30) if size.value >= 2**29 else ("MiB", 20)
+    return f"{size.value / Decimal(2**power):.1f}{unit}"
 
 
 def _meter(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
@@ -324,7 +325,7 @@ def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
         total = sum((s.value for s in sizes if isinstance(s, Qty)), Decimal(0))
         if total > room.value:
             where = owner.spans.get("storage", devices.places[number])
-            ev.tell(messages.storage_too_small(where, owner.name, _gb(Qty(total, "B")), units.show(room)))
+            ev.tell(messages.storage_too_small(where, owner.name, _bytes(Qty(total, "B")), units.show(room)))
 
 
 def charge(ev: Evaluator, axes: Axes, bench: ir.Bench, charger: Span | None) -> None:
