@@ -291,6 +291,10 @@ def _comparisons(f: Fault) -> Diagnostic | None:
 def _commas(f: Fault) -> Diagnostic | None:
     """A comma where the line end already separates."""
     if f.text(f.at) == "," and f.at > 0 and not f.open_brackets(f.at):
+        key, after = f.token(0), f.text(f.at + 2)
+        listed = f.is_value(f.at + 1, begins=True) and after not in ("=", "in", "?", "{", "==", ":")
+        if listed and key is not None and key.kind is Kind.NAME and f.text(1) in ("=", "in"):
+            return messages.list_without_brackets(f.span(2, len(f.tokens) - 1))
         return messages.needless_comma(f.span(f.at), last=f.at == len(f.tokens) - 1)
     if f.at >= len(f.tokens) and f.text(len(f.tokens) - 1) == "," and f.text(0) != "measure" and len(f.tokens) > 2:
         return messages.needless_comma(f.span(len(f.tokens) - 1), last=True)

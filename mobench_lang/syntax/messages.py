@@ -375,6 +375,17 @@ def in_with_equals(span: Span, key: str) -> Diagnostic:
     )
 
 
+def list_without_brackets(values: Span) -> Diagnostic:
+    """`quant in Q8_0, Q4_0`."""
+    return Diagnostic(
+        "E0150",
+        "several values are a list, which stands in brackets",
+        values,
+        label="write `[…]` around them",
+        fixes=(_edit(f"write `[{_short(values.text)}]`", values, f"[{values.text}]", safe=False),),
+    )
+
+
 def needless_comma(span: Span, last: bool) -> Diagnostic:
     """A comma at the end of a line in a block."""
     fixes = (_edit("remove it", span, ""),) if last else ()
@@ -474,6 +485,20 @@ def missing_brace(last: Span, found: str | None) -> Diagnostic:
     )
 
 
+def brace_on_next_line(head: Span, brace: Span) -> Diagnostic:
+    """A block's head on one line and its `{` on the next."""
+    between = Span(head.source, head.end, brace.end)
+    plain = not between.text[:-1].strip()  # a comment between them would be lost
+    return Diagnostic(
+        "E0151",
+        "the `{` of a block stands on the line of its head",
+        brace,
+        labels=(Label(head, "its head"),),
+        label="move it up",
+        fixes=(_edit("move it up", between, " {"),) if plain else (),
+    )
+
+
 # ------------------------------------------------------------------------ blocks
 
 
@@ -540,6 +565,9 @@ def nested_block_extends(kind: ast.Name, parent: Span) -> Diagnostic:
 def form(word: str, span: Span) -> Diagnostic:
     """A statement whose word is right and whose form is not."""
     found = f"found `{_short(span.text)}`" if span.text else "the line ends"
+    fixes: tuple[Fix, ...] = ()
+    if word == "exclude" and span.text:
+        fixes = (_edit("write `where` before it", Span(span.source, span.start, span.start), "where ", safe=False),)
     return Diagnostic(
         "E0153",
         f"this is not how `{word}` is written: {found}",
@@ -547,6 +575,7 @@ def form(word: str, span: Span) -> Diagnostic:
         label="does not fit",
         helps=(f"write {FORMS[word]}",),
         facts=(("word", word), ("found", span.text)),
+        fixes=fixes,
     )
 
 

@@ -193,6 +193,11 @@ class Outliner:
             return
         before = self.tokens[at - 1]
         follower = self.next_code[at]
+        if follower is not None and self.tokens[follower].text == "{" and self._is_head(self.current.begin, at):
+            head = Span(self.source, self.tokens[self.current.begin].start, before.end)
+            fault = messages.brace_on_next_line(head, self.span(self.tokens[follower]))
+            self.current.loose = self.current.loose or fault
+            return  # the statement goes on
         if before.text in _OPEN_ENDED or before.text in _OPEN_ENDED_WORDS:
             if follower is None:
                 self._end(at)
