@@ -364,8 +364,9 @@ class Checker:
                 self.ev.tell(messages.ambiguous_axis(table.name.span, name, roles))
                 table.broken = True
             elif name not in clauses:
+                homes = [h for h in self.schema.homes(name) if h not in ROLES or h == "model"]
                 near = [k for r in ("workload", "engine", "device") for k in self.schema.attributes(r)]
-                self.ev.tell(messages.unbound_axis(table.name.span, name, [*near, *ROLES]))
+                self.ev.tell(messages.unbound_axis(table.name.span, name, [*near, *ROLES], homes))
                 table.broken = True
 
     def _takes(self, role: str, key: str) -> bool:

@@ -124,7 +124,7 @@ def _attribute(  # noqa: PLR0917 - a value with its whole context
             info = ev.schema.attributes(kind).get(key)  # the target's own fault has been reported
         if info is None:
             ev.value(attr.value, env)
-            return ev.tell(messages.unknown_attribute(attr.name, kind, pack, sorted(known)))
+            return ev.tell(messages.unknown_attribute(attr.name, kind, pack, sorted(known), ev.schema.homes(key, kind)))
     return coerce(ev, ev.value(attr.value, env, info), info, key, attr.value.span, attr.value)
 
 

@@ -754,9 +754,18 @@ def not_representable(span: Span) -> Diagnostic:
 # ---------------------------------------------------------------- 04xx attributes and declarations
 
 
-def unknown_attribute(name: ast.Name, kind: str, pack: str, known: Sequence[str]) -> Diagnostic:
-    """E0401."""
-    helps, fixes = _near(name.text, known, name.span)
+def _at_home(name: str, homes: Sequence[str]) -> tuple[str, ...]:
+    """Which blocks have what was written into another one."""
+    if not homes:
+        return ()
+    return (f"`{name}` belongs to {_listing([f'`{h}`' for h in homes])}: `{homes[0]} {{ {name} = … }}`",)
+
+
+def unknown_attribute(
+    name: ast.Name, kind: str, pack: str, known: Sequence[str], homes: Sequence[str] = ()
+) -> Diagnostic:
+    """E0401; `homes` are the blocks that have such an attribute."""
+    helps, fixes = (_at_home(name.text, homes), ()) if homes else _near(name.text, known, name.span)
     where = f"`{kind}`" if not pack else f"{_an(kind)} of `{pack}`"
     return Diagnostic(
         "E0401",
@@ -981,9 +990,9 @@ def axis_is_column(name: ast.Name) -> Diagnostic:
     )
 
 
-def unbound_axis(span: Span, name: str, near: Sequence[str]) -> Diagnostic:
-    """E0505."""
-    helps, fixes = _near(name, near, span)
+def unbound_axis(span: Span, name: str, near: Sequence[str], homes: Sequence[str] = ()) -> Diagnostic:
+    """E0505; `homes` are the blocks that have an attribute of the name."""
+    helps, fixes = (_at_home(name, homes), ()) if homes else _near(name, near, span)
     return Diagnostic(
         "E0505",
         f"nothing reads the axis `{name}`, and no workload, engine or device here has such a parameter",
@@ -1421,7 +1430,12 @@ def bad_aggregate(span: Span, name: str, known: Sequence[str]) -> Diagnostic:
     """E0706."""
     helps, fixes = _near(name, known, span)
     return Diagnostic(
-        "E0706", f"`{name}` is not an aggregate", span, helps=helps or (f"there are {_listing(known)}",), fixes=fixes
+        "E0706",
+        f"`{name}` is not an aggregate",
+        span,
+        "unknown",
+        helps=helps or (f"there are {_listing(known)}",),
+        fixes=fixes,
     )
 
 

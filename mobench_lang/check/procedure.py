@@ -43,7 +43,7 @@ class Procedure:
             info = known.get(key)
             if info is None:
                 usable = sorted(k for k, a in known.items() if not a.reserved)
-                self.ev.tell(messages.unknown_attribute(attr.name, kind, "", usable))
+                self.ev.tell(messages.unknown_attribute(attr.name, kind, "", usable, self.ev.schema.homes(key, kind)))
                 continue
             if info.reserved:
                 self.ev.tell(messages.reserved(attr.name.span, f"`{key}`", info.reserved))
@@ -118,7 +118,8 @@ class Procedure:
             seen[key] = stmt.name.span
             info = known.get(key)
             if info is None:
-                self.ev.tell(messages.unknown_attribute(stmt.name, "conditions", "", sorted(known)))
+                homes = self.ev.schema.homes(key, "conditions")
+                self.ev.tell(messages.unknown_attribute(stmt.name, "conditions", "", sorted(known), homes))
                 continue
             value = coerce(self.ev, self.ev.value(stmt.value, self.env, info), info, key, stmt.value.span, stmt.value)
             if isinstance(value, Poison):

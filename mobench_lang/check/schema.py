@@ -71,6 +71,11 @@ class Schema:
                     found.update(manifest.parameters)
         return found
 
+    def homes(self, key: str, but: str = "") -> tuple[str, ...]:
+        """The kinds of blocks that have an attribute, without one of them."""
+        kinds = (*DECLARED, *PROTOCOL_BLOCKS)
+        return tuple(k for k in kinds if k != but and key in self.attributes(k))
+
     def targets_with(self, metric: str) -> tuple[str, ...]:
         """The targets that deliver a metric of their own."""
         return tuple(sorted(n for n, m in self.targets.items() if metric in m.metrics))
