@@ -170,7 +170,7 @@ class Loader:
         if not resolved.is_relative_to(root):
             self.report(messages.import_escapes(span, written, root.name or str(root)))
             return None
-        if not path.is_file():
+        if not path.exists():
             near = [p.name for p in sorted(path.parent.glob("*.bench"))] if path.parent.is_dir() else []
             close = _close(Path(written).name, near, 0.6)
             prefix = "" if "/" not in written else written.rsplit("/", 1)[0] + "/"
