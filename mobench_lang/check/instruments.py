@@ -37,8 +37,7 @@ def rules(ev: Evaluator, axes: Axes, asked: Iterable[ast.Name]) -> Iterator[tupl
         for key in instrument.parameters:
             yield ("engine",), f"{chooses} {key}", _parameter(instrument, key)
         others = _others(ev, instrument)
-        yield ("engine", "workload"), " ".join((chooses, *others)), _attributes(instrument, others)
-        yield ("engine", "workload"), " ".join((chooses, *instrument.apart)), _apart(instrument)
+        yield ("engine", "workload"), " ".join((chooses, *others, *instrument.apart)), _workload(instrument, others)
         for key in instrument.device:
             yield ("engine", "device"), f"{chooses} {key}", _device(instrument, key)
         for name in asked:
@@ -82,26 +81,17 @@ def _parameter(instrument: Instrument, key: str) -> Find:
     return find
 
 
-def _attributes(instrument: Instrument, others: tuple[str, ...]) -> Find:
+def _workload(instrument: Instrument, others: tuple[str, ...]) -> Find:
+    """The first thing that it cannot do of a workload."""
+
     def find(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
         engine, work = values
         if not isinstance(engine, Ent) or not isinstance(work, Ent) or not _chosen(engine, instrument):
             return None
-        key = next((key for key in others if work.attrs.get(key) is not None), None)
-        if key is None:
-            return None
-        where = work.spans.get(key, spans[1])
-        what = f"do `{key}` of the workload `{work.name}`"
-        return _cannot(instrument, engine, where, what, f"it does {_and(instrument.workload)}", _elsewhere(instrument))
-
-    return find
-
-
-def _apart(instrument: Instrument) -> Find:
-    def find(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
-        engine, work = values
-        if not isinstance(engine, Ent) or not isinstance(work, Ent) or not _chosen(engine, instrument):
-            return None
+        for key in work.attrs:
+            if key in others and work.attrs[key] is not None:
+                what, how = f"do `{key}` of the workload `{work.name}`", f"it does {_and(instrument.workload)}"
+                return _cannot(instrument, engine, work.spans.get(key, spans[1]), what, how, _elsewhere(instrument))
         both = [key for key in instrument.apart if _above_zero(work.attrs.get(key))]
         if len(both) < 2:
             return None
