@@ -85,7 +85,14 @@ class Claims:
             case ast.Call(function=ast.Name(text=name)) if name in AGGREGATES and self._about_metric(expr):
                 return self._aggregate(expr, cast(Function, name), ())
             case ast.Name(text=name) if name in self.known and self.env.find(name) is None:
-                self.ev.tell(messages.needs_aggregate(expr))
+                self.ev.tell(messages.needs_aggregate(name, expr.span))
+                return None
+            case ast.Member(value=ast.Name(text=name)) | ast.Call(function=ast.Member(value=ast.Name(text=name))) if (
+                name in self.known and self.env.find(name) is None
+            ):  # `ttft.median`
+                member = expr if isinstance(expr, ast.Member) else expr.function
+                asked = member.name.text if isinstance(member, ast.Member) else ""
+                self.ev.tell(messages.needs_aggregate(name, expr.span, asked if asked in AGGREGATES else "median"))
                 return None
             case ast.Binary(op="+" | "-" | "*" | "/") if _has_metric(expr, self.known):
                 return self._arithmetic(expr, inherited)
@@ -158,7 +165,7 @@ class Claims:
             self.ev.tell(messages.bad_baseline(argument.span, "is of a metric"))
             return None
         if function is None:
-            self.ev.tell(messages.needs_aggregate(argument))
+            self.ev.tell(messages.needs_aggregate(argument.text, argument.span))
             return None
         names = [arg.name for arg in call.named]
         for name in names:

@@ -128,6 +128,10 @@ def use_is_not_plain(span: Span) -> Diagnostic:
 # ---------------------------------------------------------------- 030x names
 
 
+THINGS = ("model", "engine", "device", "workload", "meter", "task")
+_AXES = ("model", "quant", "engine", "device", "workload")
+
+
 def unknown_name(span: Span, name: str, known: Iterable[str], want: Attribute | None) -> Diagnostic:
     """E0301."""
     helps, fixes = _near(name, known, span)
@@ -138,6 +142,9 @@ def unknown_name(span: Span, name: str, known: Iterable[str], want: Attribute | 
     elif want is not None and want.type == "string":
         helps = (*helps, f'a text stands in quotes: "{name}"')
         fixes = (*fixes, Fix(f'write `"{name}"`', (Edit(span, f'"{name}"'),)))
+    elif name in _AXES:
+        helps = (f"open it as an axis: `{name} in [ … ]` inside `matrix`, or `{name} = …` in the bench",)
+        fixes = ()
     elif not helps:
         helps = ("declare it, or import it with `use`; a text stands in quotes",)
     return Diagnostic(
@@ -288,6 +295,11 @@ def wrong_type(span: Span, key: str, want: Attribute, value: Val, words: Sequenc
         helps = (f"several values are an axis: `{key} in {span.text}` inside `matrix`",) if len(span.text) < 60 else ()
     if kind in ("int", "number") and isinstance(value, str):
         helps = ("numbers stand without quotes",)
+    if kind == "source" and isinstance(value, str):
+        fixes = (Fix(f"write `path({span.text})`", (Edit(span, f"path({span.text})"),)),)
+    if kind in THINGS and isinstance(value, str):
+        helps = (f"{_an(kind)} is named without quotes",)
+        fixes = (Fix(f"write `{value}`", (Edit(span, value),)),) if value.isidentifier() else ()
     if isinstance(value, Ent) and kind != value.kind:
         helps = (f"`{value.name}` is {_an(value.kind)}",)
     if not helps and not fixes:
@@ -859,12 +871,11 @@ def bench_with_parent(span: Span) -> Diagnostic:
 
 def engine_without_parent(name: ast.Name, engines: Sequence[str]) -> Diagnostic:
     """E0408."""
-    first = engines[0] if engines else "llama_cpp"
     return Diagnostic(
         "E0408",
         f"engine `{name.text}` does not say which engine it configures",
         name.span,
-        helps=(f"write `engine {name.text} extends {first} {{ … }}`",),
+        helps=(f"write `engine {name.text} extends NAME {{ … }}`; engines: {_listing(engines)}",),
     )
 
 
@@ -1389,16 +1400,16 @@ def unmeasured(name: ast.Name, measured: Sequence[str]) -> Diagnostic:
     )
 
 
-def needs_aggregate(name: ast.Name) -> Diagnostic:
-    """E0703."""
-    fix = f"median({name.text})"
+def needs_aggregate(metric: str, span: Span, function: str = "median") -> Diagnostic:
+    """E0703; `function` is what should stand around the metric."""
+    fix = f"{function}({metric})"
     return Diagnostic(
         "E0703",
-        f"`{name.text}` has many values; a claim is about one number",
-        name.span,
+        f"`{metric}` has many values; a claim is about one number",
+        span,
         "of which launch?",
         helps=("aggregates: median, mean, min, max, p50, p95, p99, cv",),
-        fixes=(Fix(f"write `{fix}`", (Edit(name.span, fix),)),),
+        fixes=(Fix(f"write `{fix}`", (Edit(span, fix),)),),
     )
 
 

@@ -22,6 +22,7 @@ _BEHIND_A_VALUE = (BINARY - {"in"}) | {",", ".", "?"}
 _BEFORE_A_VALUE = BINARY | {"=", ",", "not", "where", "per", "because", "if", "then", "else", "(", "[", ".", ":"}
 _NEVER_A_VALUE = BINARY | RESERVED | {",", "=", ")", "]", "}", ":", ".", "?"}
 _LEADING = frozenset(["and", "or", "in", "where", "per", "because", "then", "else", "extends"])
+_IMPORTS = frozenset(["import", "from", "require", "using"])  # what other languages write for `use`
 BODY_WORDS = FORMS - {"use", "let"}
 
 
@@ -111,6 +112,8 @@ def _top_level(f: Fault) -> Diagnostic | None:
     first, second = f.text(0), f.text(1)
     if first == "mobench" and f.tokens[0].kind is Kind.NAME:
         return messages.edition_not_first(f.span(0, len(f.tokens) - 1))
+    if first in _IMPORTS and (token := f.token(1)) is not None and token.kind in (Kind.STRING, Kind.NAME) and f.at == 1:
+        return messages.form("use", f.span(0))
     if first in BODY_WORDS and second not in ("=", "in"):
         return messages.outside_bench(f.span(0), first)
     if f.tokens[0].kind is Kind.NAME and first not in FORMS and second == "=" and f.at <= 1:
