@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shlex
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
@@ -206,28 +207,44 @@ async def ready(server: Server, serial: str, timeout: float) -> None:
 async def connect(server: Server, serial: str, timeout: float = 10.0) -> AdbTransport:
     """The link to a device that is there or can be reached at host:port. DeviceError says why not.
 
-    A server keeps a network device as `already connected` although it is offline; so that is ended first.
+    A server keeps a network device as `already connected` although it is offline, so that is ended first; and one whose
+    link just broke it forgets a moment after it said so, so it is asked again as long as there is time.
     """
     host, colon, port = serial.rpartition(":")
+    known = (await asyncio.to_thread(_states, server, serial)).get(serial)
+    if colon and host and port.isdigit() and known != "device":
+        until = time.monotonic() + timeout
+        while True:
+            await _connect(server, serial, offline=known == "offline")
+            left = until - time.monotonic()
+            try:
+                await ready(server, serial, min(left, 1.0))
+                break
+            except DeviceError as error:
+                if error.code not in ("not_found", "offline") or left < 1.0:
+                    raise
+            known = (await asyncio.to_thread(_states, server, serial)).get(serial)
+    elif known != "device":
+        await ready(server, serial, timeout if known in {"connecting", "authorizing", "offline"} else 0.5)
+    return AdbTransport(server, serial)
+
+
+async def _connect(server: Server, serial: str, *, offline: bool) -> None:
+    """Let the server connect to a network device. Raises DeviceError with what it says of one that it cannot reach."""
 
     def ask(service: str) -> str:
         with losses(serial):
             return server.ask(service)
 
-    known = (await asyncio.to_thread(_states, server, serial)).get(serial)
-    if colon and host and port.isdigit() and known != "device":
-        if known == "offline":
-            with suppress(DeviceError):
-                await asyncio.to_thread(ask, f"host:disconnect:{serial}")
-        said = await asyncio.to_thread(ask, f"host:connect:{serial}")
-        if not said.startswith(("connected to", "already connected")):
-            if "authenticate" in said:
-                raise unusable(serial, "unauthorized")
-            raise DeviceError("not_found", f"{serial} cannot be reached: {said.strip()}; is wireless debugging on?")
-        await ready(server, serial, timeout)
-    elif known != "device":
-        await ready(server, serial, timeout if known in {"connecting", "authorizing", "offline"} else 0.5)
-    return AdbTransport(server, serial)
+    if offline:
+        with suppress(DeviceError):
+            await asyncio.to_thread(ask, f"host:disconnect:{serial}")
+    said = await asyncio.to_thread(ask, f"host:connect:{serial}")
+    if not said.startswith(("connected to", "already connected")):
+        state = (await asyncio.to_thread(_states, server, serial)).get(serial)
+        if "authenticate" in said or state in ("unauthorized", "authorizing"):
+            raise unusable(serial, "unauthorized")
+        raise DeviceError("not_found", f"{serial} cannot be reached: {said.strip()}; is wireless debugging on?")
 
 
 def _states(server: Server, serial: str) -> dict[str, str]:

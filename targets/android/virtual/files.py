@@ -27,11 +27,14 @@ LINKS = 40
 @dataclass(frozen=True, slots=True)
 class Storage:
     """Where the files are, and what the phone thinks of writing: `reserve(n)` is False where n bytes no longer fit,
-    `pushed(n)` is told of every n bytes of a push."""
+    `pushed(n)` and `pulled(n)` are told of every n bytes of a push or pull; `shortened()` is True for a pull that is to
+    end halfway as if it were whole."""
 
     root: Callable[[], str]
     reserve: Callable[[int], bool]
     pushed: Callable[[int], None]
+    pulled: Callable[[int], None]
+    shortened: Callable[[], bool]
 
 
 class RefusedError(Exception):
@@ -121,7 +124,7 @@ async def _answer(stream: Stream, storage: Storage, operation: bytes, path: str)
         case b"RECV" | b"RCV2":
             if operation == b"RCV2":
                 await stream.exactly(8)
-            await _send(stream, _found(root, path))
+            await _send(stream, storage, _found(root, path))
         case _:
             raise RefusedError(f"unknown command {operation!r}")
 
@@ -146,14 +149,25 @@ def _listing(folder: str, *, new: bool) -> bytes:
     return bytes(out) + b"DONE" + bytes(72 if new else 16)
 
 
-async def _send(stream: Stream, path: str) -> None:
+def _allowed(path: str, bit: int) -> None:
+    """As the owner of the phone's files may, and no more: the host's user may be root, whom no mode stops. Raises
+    OSError."""
+    if not os.stat(path).st_mode & bit:  # noqa: PTH116
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+async def _send(stream: Stream, storage: Storage, path: str) -> None:
     try:
+        _allowed(path, stat.S_IRUSR)
         file = Path(path).open("rb")  # noqa: SIM115  # closed below; opening alone is what may fail
     except OSError as error:
         raise RefusedError(f"open failed: {error.strerror}") from error
     with file:
+        left = os.fstat(file.fileno()).st_size // 2 if storage.shortened() else None
         try:
-            while data := file.read(8 * CHUNK):
+            while data := file.read(8 * CHUNK if left is None else min(8 * CHUNK, left)):
+                storage.pulled(len(data))
+                left = None if left is None else left - len(data)
                 parts = (data[i : i + CHUNK] for i in range(0, len(data), CHUNK))
                 await stream.write(b"".join(b"DATA" + LENGTH.pack(len(part)) + part for part in parts))
         except OSError as error:
@@ -172,6 +186,7 @@ async def _receive(stream: Stream, storage: Storage, name: str, mode: int) -> No
         try:
             path = inside(storage.root(), name, follow=not is_link)
             Path(path).parent.mkdir(parents=True, exist_ok=True)
+            _allowed(str(Path(path).parent), stat.S_IWUSR)
             file = None if is_link else Path(path).open("wb")  # noqa: SIM115
         except OSError as error:
             fault = f"couldn't create file: {error.strerror}"

@@ -51,8 +51,7 @@ class Phone:
         self._ticks = values.Ticks(len(values.cpus(profile, os.cpu_count() or 1)))
         self._loaded = 0.0
         self._refuse_until = 0.0
-        self._pushed = 0
-        self._received = 0
+        self._pushed = self._pulled = self._received = 0
         self._awake = asyncio.Event()
         self._awake.set()
         self._cores = values.cpus(profile, os.cpu_count() or 1)
@@ -163,7 +162,7 @@ class Phone:
     def _broken(self, option: str) -> None:
         """A fault that happens once has happened."""
         self.options = self.options.model_copy(update={option: None})
-        self._pushed = self._received = 0
+        self._pushed = self._pulled = self._received = 0
         self._refuse_until = time.monotonic() + self.options.refuse
 
     async def serve(self, stream: Stream, service: bytes) -> bool:
@@ -179,7 +178,7 @@ class Phone:
             await shell.serve(stream, shell.Kind.of(kind, argument), argument, self._start)
         elif kind == "sync":
             await stream.accept()
-            storage = files.Storage(self.jail.root, self._fits, self._took)
+            storage = files.Storage(self.jail.root, self._fits, self._took, self._gave, self._shortens)
             await files.serve(stream, storage)
         elif kind == "reboot":
             await stream.accept()
@@ -200,6 +199,17 @@ class Phone:
             return True
         used = sum(f.stat().st_size for f in (self.root / "data").rglob("*") if f.is_file() and not f.is_symlink())
         return used + size <= self.options.quota
+
+    def _gave(self, size: int) -> None:
+        self._pulled += size
+        if self.options.drop_pull is not None and self._pulled > self.options.drop_pull:
+            self._broken("drop_pull")
+            self.cut(self.options.refuse)
+
+    def _shortens(self) -> bool:
+        left = self.options.short_pulls
+        self.options = self.options.model_copy(update={"short_pulls": max(left - 1, 0)})
+        return left > 0
 
     def _took(self, size: int) -> None:
         self._pushed += size
@@ -231,7 +241,7 @@ class Phone:
         """Change options while the phone is on. Raises pydantic's ValidationError."""
         before = self.options
         self.options = Options.model_validate({**before.model_dump(), **changes})
-        self._pushed = self._received = 0
+        self._pushed = self._pulled = self._received = 0
         if changes.get("level") is not None:
             charge = self.profile.battery.capacity_mah * float(changes["level"]) / 100
             self._state = dataclasses.replace(self._state, charge=charge)

@@ -118,8 +118,9 @@ class Options(Part):
     """What may be asked of a phone beside its profile: after the name, or in MOBENCH_PHONE.
 
     `level` is the battery in %, `rate` the link in bytes per second, `quota` the bytes that /data holds, `ambient` in
-    °C, `speed` a factor on heating and cooling; `unauthorized` needs a tap that nobody makes; `drop_push` and `drop_rx`
-    cut the link once, after so many bytes of a push or of anything; `refuse` is for how many seconds it then stays cut.
+    °C, `speed` a factor on heating and cooling; `unauthorized` needs a tap that nobody makes; `drop_push`,
+    `drop_pull` and `drop_rx` cut the link once, after so many bytes of pushes, of pulls, or of anything that comes;
+    `refuse` is for how many seconds it then stays cut. So many `short_pulls` end halfway, as if they were whole.
     `background` is the share of all CPUs that other programs keep busy, `throttle` a curve of the share of the maximum
     frequency that is left after seconds under load: `0:1/20:0.7/60:0.5`, or `0.5` from the beginning.
     """
@@ -131,7 +132,9 @@ class Options(Part):
     speed: float = Field(default=1.0, gt=0)
     unauthorized: bool = False
     drop_push: int | None = None
+    drop_pull: int | None = None
     drop_rx: int | None = None
+    short_pulls: int = Field(default=0, ge=0)
     background: float = Field(default=0.0, ge=0, le=1)
     throttle: str = Field(default="", pattern=r"^(?:(?:\d+(?:\.\d+)?:)?[01](?:\.\d+)?(?:/|$))*$")
     refuse: float = 0.0

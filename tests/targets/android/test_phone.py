@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from mobench_targets.android import kind
 
-from mobench_lang.execute import loop
+from mobench_lang.execute import launch, loop
 from mobench_lang.execute.progress import Waiting
+from mobench_lang.plan.model import PlanSetting
 from tests.support import plans
 from tests.support.runs import Lab, events, journal
 from tests.targets.android.conftest import Phone, build, condition
@@ -125,6 +127,104 @@ def test_a_killed_host_and_a_new_exec(lab: Lab, tmp_path: Path, switch_on: Switc
 # ---------------------------------------------------------------- faults
 
 
+CHANGED = (condition("brightness", "0.2"), condition("low_power", "off"), condition("screen", "on"))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with a phone, how the trial then ends, and what mends it; `old` where a daemon
+    without shell v2 has a way of its own."""
+
+    name: str
+    end: tuple[str, str]
+    fault: Mapping[str, object]
+    mended: Mapping[str, object] = field(default_factory=dict)
+    do: str = "set"
+    old: bool = False
+    conditions: tuple[PlanSetting, ...] = CHANGED
+
+
+OK = ("ok", "")
+FLOOR = (*CHANGED, condition("battery_floor", "0.3"))
+FAULTS = (
+    Fault("drop mid-push", ("skipped", "lost"), {"drop_push": 300_000}, old=True),
+    Fault("drop mid-pull", OK, {"drop_pull": 10}, old=True),
+    Fault("ENOSPC", ("skipped", "no_space"), {"quota": 1_000_000}, {"quota": None}, old=True),
+    Fault("unauthorised", ("skipped", "unauthorized"), {"unauthorized": True}, {"unauthorized": False}),
+    Fault("offline", ("skipped", "not_found"), {"refuse": 60}, {"refuse": 0}, do="cut"),
+    Fault("slow link", OK, {"rate": 1_500_000}),
+    Fault("battery at 14 %", ("skipped", "condition"), {"level": 14}, {"level": 80}, conditions=FLOOR),
+    Fault("truncated pull", OK, {"short_pulls": 1}, old=True),
+    Fault("pulls that stay truncated", ("failed", "pull_failed"), {"short_pulls": 99}, {"short_pulls": 0}),
+    Fault("throttling", OK, {"throttle": "0.5"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("profile", "fault"),
+    [pytest.param("pixel", fault, id=fault.name) for fault in FAULTS]
+    + [pytest.param("no_shell_v2", fault, id=f"{fault.name}, old daemon") for fault in FAULTS if fault.old],
+)
+def test_a_fault_ends_in_a_row_and_the_phone_is_as_before(
+    lab: Lab, tmp_path: Path, switch_on: SwitchOn, fault: Fault, profile: str
+) -> None:
+    """What went wrong has a status and a reason; once mended, the next exec measures; every setting is as it was."""
+    phone = switch_on(profile)
+    before = phone.settings()
+    (tmp_path / "weights.gguf").write_bytes(os.urandom(2_000_000))
+    folder = build(tmp_path, phone, conditions=fault.conditions, retries=0)
+    phone.ask(fault.do, **fault.fault)
+    lab.exec(folder)
+    assert ends(lab)[-1] == fault.end
+    for record in journal(lab.folders()[-1], "end", "skip"):
+        assert bool(record["detail"]) == (record["status"] != "ok")
+    phone.ask(fault.do, **fault.mended)
+    assert lab.exec(folder, retry_failed=True).counts == {"ok": 1}
+    assert phone.settings() == before
+    assert phone.carriers() == []
+    assert not list((phone.root / "data/local/tmp/mobench/store").glob("*.part"))
+
+
+def test_a_phone_that_goes_away_for_good(
+    lab: Lab, tmp_path: Path, switch_on: SwitchOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trials stay for the next exec, which also puts its settings back."""
+    monkeypatch.setattr(loop, "REOPEN_AFTER_S", (0.05,))
+    phone = switch_on("pixel")
+    before = phone.settings()
+    folder = build(tmp_path, phone, "hang+once", conditions=CHANGED, timeout_ns=plans.SECOND)
+
+    async def story() -> None:
+        running = asyncio.create_task(lab.exec_async(folder, None))
+        await phone.wait_async()
+        await phone.virtual.ask("cut", refuse=600)
+        assert (await running).pending == 1
+
+    monkeypatch.setattr(launch, "COLLECT_S", 0.0)
+    asyncio.run(story())
+    assert [note["level"] for note in journal(lab.folders()[-1], "note")] == ["warning"]
+    phone.ask("cut", refuse=0)
+    assert phone.settings() != before
+    assert lab.exec(folder).counts == {"ok": 1}
+    assert phone.settings() == before
+    assert phone.carriers() == []
+
+
+def test_a_phone_that_forbids_its_folder(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
+    phone = switch_on("pixel")
+    before = phone.settings()
+    place = phone.root / "data/local/tmp"
+    place.chmod(0o555)
+    folder = build(tmp_path, phone, retries=0)
+    lab.exec(folder)
+    (record,) = journal(lab.folders()[-1], "end", "skip")
+    assert (record["status"], record["reason"]) == ("skipped", "start_failed")
+    assert "Permission denied" in record["detail"]
+    place.chmod(0o755)
+    assert lab.exec(folder).counts == {"ok": 1}
+    assert phone.settings() == before
+
+
 def test_a_cable_that_is_pulled_while_it_measures(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
     phone = switch_on("pixel")
 
@@ -137,31 +237,6 @@ def test_a_cable_that_is_pulled_while_it_measures(lab: Lab, tmp_path: Path, swit
     asyncio.run(story())
     (start,) = journal(lab.folders()[-1], "start")  # the launch went on: it is one attempt
     assert start["attempt"] == 0
-
-
-def test_a_cable_that_is_pulled_while_a_model_is_pushed(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
-    phone = switch_on("pixel:drop_push=300000")
-    (tmp_path / "weights.gguf").write_bytes(os.urandom(2_000_000))
-    folder = build(tmp_path, phone)
-    lab.exec(folder)
-    assert ends(lab) == [("skipped", "lost")]
-    assert lab.exec(folder).counts == {"ok": 1}
-    store = phone.root / "data/local/tmp/mobench/store"
-    assert not list(store.glob("*.part"))
-
-
-def test_a_full_phone(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
-    phone = switch_on("pixel:quota=1000000")
-    (tmp_path / "weights.gguf").write_bytes(os.urandom(2_000_000))
-    lab.exec(build(tmp_path, phone))
-    assert ends(lab) == [("skipped", "no_space")]
-    assert not list((phone.root / "data/local/tmp/mobench/store").glob("*.part"))
-
-
-def test_a_phone_that_nobody_allowed(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
-    phone = switch_on("pixel:unauthorized=true")
-    lab.exec(build(tmp_path, phone))
-    assert ends(lab) == [("skipped", "unauthorized")]
 
 
 def test_a_phone_that_starts_anew(lab: Lab, tmp_path: Path, switch_on: SwitchOn) -> None:
