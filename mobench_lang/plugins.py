@@ -174,6 +174,36 @@ class Maker(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A program that a device compiles for itself.
+
+    `key` is the digest of all that decides about it; works of one `tree` share a folder on the device, so that objects
+    are kept. In that folder stand the `files` under their names when `script` (POSIX sh) runs; it leaves `program`
+    there, and says on stdout how far it is as `[ 12%]` or `[3/40]`. `needs` are programs that must be there, each with
+    what to do where it is not; `space` is how many bytes should be free.
+    """
+
+    key: str
+    tree: str
+    files: Mapping[str, Weights]
+    script: str
+    program: str
+    needs: Mapping[str, str]
+    space: int
+
+
+@runtime_checkable
+class RemoteMaker(Protocol):
+    """What an engine has beside `Maker` if a device can compile its instrument (`mobench runner build NAME --on …`)."""
+
+    def work(self, platform: str, report: Report) -> Work:
+        """What the device has to do. Raises PlatformError."""
+
+    def adopt(self, platform: str, done: Work, program: Path, about: str) -> Made:
+        """Keep the program that a device compiled in the user's cache; `about` says what compiled it."""
+
+
 class PlatformError(Exception):
     """The engine is not there for a platform; the text says what to install."""
 
@@ -293,6 +323,18 @@ class Simulator(Protocol):
         """Start a virtual device, or the one that an earlier process left in `scratch`: same identity, same files. What
         follows a colon in `profile` are options of the target's own (`pixel:level=14`).
         DeviceError says what the host lacks for it."""
+
+
+@runtime_checkable
+class Workshop(Protocol):
+    """What a target has beside `Target` if its devices can compile an instrument for themselves."""
+
+    builds: str
+    """The platform of what they compile, with the backend that only they can: `linux-arm64+cuda`."""
+
+    async def carry_out(self, address: str, work: Work, out: Path, report: Report) -> str:
+        """Do the work on the device of an address, or go on with what is under way there, and fetch the program to
+        `out`; what compiled it, in one line. Raises DeviceError, with the end of the log where a compiler failed."""
 
 
 class Target(Protocol):

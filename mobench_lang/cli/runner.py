@@ -23,11 +23,18 @@ def command() -> None:
 @click.argument("platforms", nargs=-1, required=True, metavar="PLATFORM…")
 @click.option("--ndk", metavar="PATH", help="Android's NDK, for GPU backends: android-arm64+opencl, +vulkan.")
 @click.option("--cuda", is_flag=True, help="With CUDA, for `host` with NVIDIA's nvcc on the PATH.")
+@click.option("--on", "address", metavar="ADDRESS", help="On the device at [USER@]HOST[:PORT]; PLATFORM is its target.")
 @click.option("--tool", metavar="NAME", help="Another instrument than the runner, by its name in specs: llama_bench.")
 @click.option("--engine", metavar="NAME", help="Whose runner, where several engines have one.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 def build(  # noqa: PLR0917 - click names them
-    platforms: tuple[str, ...], ndk: str | None, cuda: bool, tool: str | None, engine: str | None, as_json: bool
+    platforms: tuple[str, ...],
+    ndk: str | None,
+    cuda: bool,
+    address: str | None,
+    tool: str | None,
+    engine: str | None,
+    as_json: bool,
 ) -> None:
     """Build the runner, or another tool, for each PLATFORM (`runner list` has them); at once where it is there."""
     from mobench_lang.cli.failing import Failure
@@ -37,6 +44,13 @@ def build(  # noqa: PLR0917 - click names them
     given = {"ndk": ndk, "cuda": "yes" if cuda else None, "tool": tool}
     options = {name: value for name, value in given.items() if value is not None}
     made = []
+    if address is not None:
+        if len(platforms) != 1 or options:
+            raise Failure("--on builds one runner on one device: mobench runner build TARGET --on ADDRESS, and no more")
+        made.append(_built_on(platforms[0], address, maker))
+        platforms = ()
+        if not as_json:
+            click.echo(f"{made[-1].platform}: {made[-1].path} ({(made[-1].size or 0) / 1e6:.1f} MB)")
     for platform in platforms:
         progress = Progress(platform)
         try:
@@ -111,6 +125,35 @@ def _maker(name: str | None) -> Maker:
         several = f"; say which by --engine: {', '.join(makers)}" if makers else ""
         raise Failure(f"{name or 'no engine'} has no runner to build" if not makers else f"several have one{several}")
     return next(iter(makers.values()))
+
+
+def _built_on(name: str, address: str, maker: Maker) -> Made:
+    """Let a device of a target compile the runner; the runner in the cache."""
+    import asyncio
+    import tempfile
+    from pathlib import Path
+
+    from mobench_lang.cli.failing import Failure
+    from mobench_lang.packs import PluginError, manifests
+    from mobench_lang.plugins import DeviceError, PlatformError, RemoteMaker, Workshop, target
+
+    try:
+        workshop = target(name) if name in manifests("target") else None
+    except PluginError as error:
+        raise Failure(str(error)) from error
+    if not isinstance(workshop, Workshop) or not isinstance(maker, RemoteMaker):
+        raise Failure(f"{name}: no device of that name compiles a runner for itself; leave --on out")
+    progress = Progress(name)
+    try:
+        work = maker.work(workshop.builds, progress)
+        with tempfile.TemporaryDirectory() as scratch:
+            program = Path(scratch) / work.program
+            about = asyncio.run(workshop.carry_out(address, work, program, progress))
+            return maker.adopt(workshop.builds, work, program, about)
+    except (DeviceError, PlatformError) as error:
+        raise Failure(f"{name} at {address}: {error}") from error
+    finally:
+        progress.end()
 
 
 def _print_json(made: list[Made]) -> None:

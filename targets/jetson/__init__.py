@@ -4,7 +4,6 @@ In: a `device` with `target = jetson` and a `host`. Out: a session. What it is a
 found out and what no hardware has confirmed is in docs/targets/jetson.md.
 """
 
-from mobench_targets.jetson.board import Jetson
-from mobench_targets.linux.target import BoardTarget
+from mobench_targets.jetson.target import JetsonTarget
 
-target = BoardTarget("jetson", Jetson, profiles=("nano", "xavier", "orin-nano", "agx-orin", "thor"))
+target = JetsonTarget()

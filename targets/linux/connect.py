@@ -46,7 +46,7 @@ def address(device: Entity) -> Address:
     """The address of a device; `--device NAME=[USER@]HOST[:PORT]` goes before its attributes. Raises DeviceError."""
     given = device.get("serial")
     if given is not None:
-        return _parse(str(given))
+        return parse(str(given))
     host = device.get("host")
     if host is None:
         raise DeviceError(
@@ -61,7 +61,8 @@ def address(device: Entity) -> Address:
     )
 
 
-def _parse(text: str) -> Address:
+def parse(text: str) -> Address:
+    """An address as people write it: [USER@]HOST[:PORT]. Raises DeviceError."""
     user, at, rest = text.rpartition("@")
     host, colon, port = rest.rpartition(":")
     if rest.startswith("[") and "]" in rest:  # an IPv6 address

@@ -18,7 +18,7 @@ from mobench_targets.shell.session import ShellSession
 
 from mobench_lang.ir import Entity
 from mobench_lang.plan.model import PlanSetting
-from mobench_lang.plugins import DeviceError, Finding
+from mobench_lang.plugins import DeviceError, Finding, Report, Work
 
 if TYPE_CHECKING:
     from mobench_targets.linux.virtual import VirtualBoard
@@ -41,8 +41,7 @@ class BoardTarget:
 
     async def open(self, device: Entity, scratch: Path, scripts: Path) -> ShellSession:  # noqa: ARG002
         """Connect. Raises DeviceError."""
-        if find_spec("asyncssh") is None:
-            raise DeviceError("no_ssh", MISSING)
+        _require_ssh()
         from mobench_targets.linux.connect import address, connect
 
         settings = tuple(
@@ -52,6 +51,19 @@ class BoardTarget:
         )
         kind = self._kind(scripts, settings)
         return ShellSession(await connect(address(device)), kind, scripts)
+
+    async def build_on(self, address: str, work: Work, before: str, out: Path, report: Report) -> str:
+        """Let the board at `[USER@]HOST[:PORT]` compile a program; `before` is sh that tells the script what the board
+        is. Raises DeviceError."""
+        _require_ssh()
+        from mobench_targets.linux.connect import connect, parse
+        from mobench_targets.linux.workshop import Builder
+
+        link = await connect(parse(address))
+        try:
+            return await Builder(link, work, before).run(out, report)
+        finally:
+            await link.close()
 
     def discover(self) -> list[dict[str, Any]]:
         """Nothing: boards are named by specs, and no network is searched."""
@@ -87,3 +99,8 @@ class BoardTarget:
         from mobench_targets.linux.virtual import VirtualBoard
 
         return await VirtualBoard.begin(profile, scratch)
+
+
+def _require_ssh() -> None:
+    if find_spec("asyncssh") is None:
+        raise DeviceError("no_ssh", MISSING)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mobench_lang.ir import Entity
     from mobench_lang.plan.model import PlanArtifact
-    from mobench_lang.plugins import Launch, Made, Report, StockTool, Weights
+    from mobench_lang.plugins import Launch, Made, Report, StockTool, Weights, Work
     from mobench_lang.protocol import Job
 
 HOST = "host"
@@ -91,6 +91,14 @@ class LlamaCpp:
     def make(self, platform: str, options: Mapping[str, str], report: Report) -> Made:
         """Build a runner, or what the option `tool` names; raises PlatformError."""
         return runners.make(platform, options, report)
+
+    def work(self, platform: str, report: Report) -> Work:
+        """What a device has to do to compile the runner for itself; raises PlatformError."""
+        return runners.work(platform, report)
+
+    def adopt(self, platform: str, done: Work, program: Path, about: str) -> Made:
+        """Take a runner that a device compiled; raises PlatformError."""
+        return runners.adopt(platform, done, program, about)
 
 
 def _tool(platform: str, engine: Entity) -> str:

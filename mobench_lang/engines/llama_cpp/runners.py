@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mobench_lang.engines.llama_cpp.runner.build import Built
-    from mobench_lang.plugins import Launch, Made, Report
+    from mobench_lang.plugins import Launch, Made, Report, Work
 
 _GPU = ("cuda", "opencl", "vulkan")
 RUNNER = "mobench-runner"
@@ -23,7 +23,7 @@ PROGRAMS = {"runner": RUNNER, "llama_bench": "llama-bench"}
 def built(platform: str, program: str = RUNNER) -> Built:
     """A program for a platform; raises PlatformError if it is not there, or is not of today's sources."""
     from mobench_lang.engines.llama_cpp.runner.build import find
-    from mobench_lang.engines.llama_cpp.runner.recipes import ABOUT
+    from mobench_lang.engines.llama_cpp.runner.recipes import ABOUT, ELSEWHERE
     from mobench_lang.plugins import PlatformError
 
     name, option = ("runner", "") if program == RUNNER else (program, " --tool llama_bench")
@@ -32,7 +32,9 @@ def built(platform: str, program: str = RUNNER) -> Built:
     found = find(platform, program)
     if found is None or found.stale:
         why = "is not built" if found is None else "was built from other sources than these"
-        raise PlatformError(f"the {name} for {platform} {why}: mobench runner build {platform}{option}")
+        raise PlatformError(
+            f"the {name} for {platform} {why}: mobench runner build {ELSEWHERE.get(platform, platform)}{option}"
+        )
     return found
 
 
@@ -76,6 +78,28 @@ def make(platform: str, options: Mapping[str, str], report: Report) -> Made:
     try:
         program = _program(options.get("tool", ""))
         return _made(build.build(platform, report, program=program, ndk=None if ndk is None else Path(ndk)))
+    except recipes.RecipeError as error:
+        raise PlatformError(str(error)) from error
+
+
+def work(platform: str, report: Report) -> Work:
+    """What a device has to do to compile the runner for itself; raises PlatformError."""
+    from mobench_lang.engines.llama_cpp.runner import elsewhere, recipes
+    from mobench_lang.plugins import PlatformError
+
+    try:
+        return elsewhere.work(platform, report)
+    except recipes.RecipeError as error:
+        raise PlatformError(str(error)) from error
+
+
+def adopt(platform: str, done: Work, program: Path, about: str) -> Made:
+    """Take a runner that a device compiled; raises PlatformError."""
+    from mobench_lang.engines.llama_cpp.runner import elsewhere, recipes
+    from mobench_lang.plugins import PlatformError
+
+    try:
+        return _made(elsewhere.adopt(platform, done, program, about))
     except recipes.RecipeError as error:
         raise PlatformError(str(error)) from error
 

@@ -93,6 +93,20 @@ def build(platform: str, report: Report, *, program: str = PROGRAM, ndk: Path | 
     return found
 
 
+def adopt(made: Recipe, key: str, binary: Path, program: str = PROGRAM) -> Built:
+    """Take a program that was compiled elsewhere, from today's sources, as the newest. Raises RecipeError."""
+    home = _home(made.platform, program)
+    wanted = made_from(program)
+    with fetch.locked(home.parent / "lock", lambda: None):
+        home.mkdir(parents=True, exist_ok=True)
+        _install(home / key, binary, program, made, wanted)
+        _point(home, key)
+        found = _read(made.platform, home / "newest.json", wanted)
+    if found is None:
+        raise RecipeError(f"{home / key} was damaged; remove it and build again")
+    return found
+
+
 def _home(platform: str, program: str) -> Path:
     return digests.user_cache() / "runner" / "built" / platform / program
 

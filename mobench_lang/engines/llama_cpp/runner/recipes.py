@@ -45,12 +45,17 @@ ABOUT = {
     "host+cuda": "this machine, with CUDA (`host --cuda`; needs nvcc)",
     "linux-arm64": "any 64-bit ARM board, static",
     "linux-arm64+dotprod": "boards whose processor has `asimddp` and `asimdhp`, static",
+    "linux-arm64+cuda": "Jetson boards, with CUDA, built there (`jetson --on HOST`)",
     "linux-x86_64": "any 64-bit x86 board, static, SSE2 only",
     "android-arm64": "any 64-bit Android phone, static",
     "android-arm64+dotprod": "phones whose processor has `asimddp` and `asimdhp`, static",
     "android-arm64+opencl": "Android with OpenCL (needs --ndk)",
     "android-arm64+vulkan": "Android with Vulkan (needs --ndk)",
 }
+
+
+ELSEWHERE = {"linux-arm64+cuda": "jetson --on [USER@]HOST[:PORT]"}
+"""Platforms whose devices compile for themselves, and the words behind `mobench runner build` that make them."""
 
 
 class RecipeError(Exception):
@@ -77,6 +82,8 @@ def recipe(platform: str, *, ndk: Path | None = None) -> Recipe:
     """The recipe of a platform; raises RecipeError."""
     if platform not in ABOUT:
         raise RecipeError(f"there is no runner for {platform!r}; there is: {', '.join(ABOUT)}")
+    if platform in ELSEWHERE:
+        raise RecipeError(f"{platform} is built on a device: mobench runner build {ELSEWHERE[platform]}")
     name = SAME.get(platform, platform)
     if ndk is not None and name not in NDK_BACKENDS:
         raise RecipeError(f"--ndk is for {' and '.join(NDK_BACKENDS)}; {platform} is built without one")
