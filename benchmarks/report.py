@@ -74,6 +74,7 @@ def sampler(r: dict[str, Any]) -> str:
     """The sampler."""
     rows = [
         (
+            x["sampler"],
             f"{x['hz']} Hz",
             str(x["channels"]),
             f"{x['rate_hz']:.2f} Hz",
@@ -82,11 +83,18 @@ def sampler(r: dict[str, Any]) -> str:
         )
         for x in r["results"]
     ]
-    return f"""## Sampler
+    goals = "; ".join(
+        f"{x['sampler']} at {x['hz']} Hz ≤ {x['core_percent']} % of a core"
+        + (f" and ≥ {x['rate_hz']:.0f} Hz reached" if x["rate_hz"] else "")
+        for x in r["limits"]
+    )
+    return f"""## Samplers
 
-Beside the engine's process. Goal: ≤ 0.5 % of a core at 10 Hz.
+Beside the engine's process, {r["seconds"]:.0f} s each: the local target's in Python, the runner's in C. Four channels are those of
+the process and the machine, the others sensors; the runner reads six files in every row. Goals: {goals}.
+Other programs kept {r["machine"]["others_busy_cores"]} cores busy meanwhile.
 
-{table(("wanted", "channels", "reached", "of a core", "CPU per reading"), rows)}"""
+{table(("sampler", "wanted", "channels", "reached", "of a core", "CPU per reading"), rows)}"""
 
 
 def startup(r: dict[str, Any]) -> str:
