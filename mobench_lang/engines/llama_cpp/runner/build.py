@@ -24,7 +24,7 @@ from pathlib import Path
 
 from mobench_lang import __version__, digests
 from mobench_lang.engines.llama_cpp.runner import fetch
-from mobench_lang.engines.llama_cpp.runner.recipes import SAME, Recipe, RecipeError, recipe
+from mobench_lang.engines.llama_cpp.runner.recipes import IOS, SAME, Recipe, RecipeError, recipe
 
 SOURCES = "mobench_targets.runner"
 PROGRAM, STOCK = "mobench-runner", "llama-bench"
@@ -72,6 +72,8 @@ def find(platform: str, program: str = PROGRAM) -> Built | None:
 def build(platform: str, report: Report, *, program: str = PROGRAM, ndk: Path | None = None) -> Built:
     """The program for a platform, compiled if need be. Raises RecipeError with the end of the log."""
     chosen = recipe(platform, ndk=ndk)
+    if program == STOCK and platform == IOS[0]:
+        raise RecipeError(f"there is no {STOCK} for {platform}: an app has the runner's objects alone")
     parts = {"from": made_from(program), "program": program, "version": __version__, **chosen.identity}
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     home = _home(chosen.platform, program)
@@ -136,13 +138,13 @@ def _install(folder: Path, binary: Path, program: str, chosen: Recipe, made: obj
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="installing-") as scratch:
         whole = Path(scratch) / "whole"
         whole.mkdir()
-        copy = whole / program
+        copy = whole / binary.name
         shutil.copyfile(binary, copy)
         copy.chmod(0o755)
         sha256 = hashlib.sha256(copy.read_bytes()).hexdigest()
         first = chosen.compiler.partition("\n")[0].strip()
         line = f"{program} of llama-cpp-python {fetch.BINDING} for {chosen.platform}, {first}, sha256:{sha256[:16]}"
-        said = {"program": program, "sha256": sha256, "size": copy.stat().st_size, "build": line, "from": made}
+        said = {"program": binary.name, "sha256": sha256, "size": copy.stat().st_size, "build": line, "from": made}
         (whole / "build.json").write_text(json.dumps(said, indent=1) + "\n", "utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         whole.rename(folder)
@@ -180,6 +182,7 @@ def _compile(chosen: Recipe, program: str, say: fetch.Say, report: Report) -> Pa
         tree / "build" / program,
         tree / "build" / "bin" / program,
         tree / "build" / "llama.cpp" / "bin" / program,
+        tree / "build" / f"lib{program}.a",
     ]
     binary = next((p for p in places if p.is_file()), None)
     if binary is None:

@@ -39,6 +39,9 @@ ZIG_TARGETS = {
 SAME = {"android-arm64": "linux-arm64", "android-arm64+dotprod": "linux-arm64+dotprod"}
 """Platforms whose binary is that of another one: a static binary does not know whether it runs on Android."""
 
+IOS = ("ios-arm64", "arm64-apple-ios15.0.0")
+"""Zig has Darwin's headers but no target for iOS that finds them; Clang's own option makes the objects those of iOS."""
+
 NDK_BACKENDS = {"android-arm64+opencl": "-DGGML_OPENCL=ON", "android-arm64+vulkan": "-DGGML_VULKAN=ON"}
 ABOUT = {
     "host": "this machine and its processor",
@@ -49,6 +52,7 @@ ABOUT = {
     "linux-x86_64": "any 64-bit x86 board, static, SSE2 only",
     "android-arm64": "any 64-bit Android phone, static",
     "android-arm64+dotprod": "phones whose processor has `asimddp` and `asimdhp`, static",
+    "ios-arm64": "objects for an iOS app, compile-checked: never linked, never run",
     "android-arm64+opencl": "Android with OpenCL (needs --ndk)",
     "android-arm64+vulkan": "Android with Vulkan (needs --ndk)",
 }
@@ -89,6 +93,8 @@ def recipe(platform: str, *, ndk: Path | None = None) -> Recipe:
         raise RecipeError(f"--ndk is for {' and '.join(NDK_BACKENDS)}; {platform} is built without one")
     if name in ZIG_TARGETS:
         return _static(name)
+    if name == IOS[0]:
+        return _ios()
     return _ndk(name, ndk) if name in NDK_BACKENDS else _host(name)
 
 
@@ -105,6 +111,18 @@ def _static(name: str) -> Recipe:
     return Recipe(name, flags, f"zig {ZIG}", zig=(triple, cpu))
 
 
+def _ios() -> Recipe:
+    """The CPU alone: Metal's and Accelerate's headers are in Apple's SDK only."""
+    words = f"-g0 -Xclang -triple -Xclang {IOS[1]}"
+    flags = (
+        *COMMON, *PORTABLE, "-DCMAKE_SYSTEM_NAME=Darwin", "-DCMAKE_SYSTEM_PROCESSOR=arm64",
+        "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY", f"-DCMAKE_C_FLAGS={words}", f"-DCMAKE_CXX_FLAGS={words}",
+        "-DCMAKE_INSTALL_NAME_TOOL=true",  # asked for, and never run: nothing is linked
+        "-DGGML_METAL=OFF", "-DGGML_ACCELERATE=OFF", "-DGGML_BLAS=OFF", "-DMOBENCH_OBJECTS=ON",
+    )  # fmt: skip
+    return Recipe(IOS[0], flags, f"zig {ZIG}", zig=("aarch64-macos", "apple_a12"))
+
+
 def _host(name: str) -> Recipe:
     cc, cxx = _found("cc", "gcc", "clang"), _found("c++", "g++", "clang++")
     link = "-s" if host.system() == "Linux" else ""
@@ -117,6 +135,8 @@ def _host(name: str) -> Recipe:
         nvcc = shutil.which("nvcc")
         if nvcc is None:
             raise RecipeError("--cuda needs NVIDIA's compiler: nvcc is not on the PATH (often /usr/local/cuda/bin)")
+        if not _output(nvcc, "-E", "-x", "cu", "-include", "cublas_v2.h", "/dev/null"):
+            raise RecipeError(f"--cuda needs cuBLAS: {nvcc} finds no cublas_v2.h; install its development files")
         flags += ["-DGGML_CUDA=ON", f"-DCMAKE_CUDA_COMPILER={nvcc}"]
         compiler += _output(nvcc, "--version")
     # the compiler's own macros under -march=native say which instructions it will use
