@@ -1,6 +1,25 @@
 # study on phone: what runs on the device. Written by `mobench compile`.
 : "${MB_ROOT:=/data/local/tmp/mobench}"
 timeout_s=600
+    rank=99
+    set +f
+    for zone in "$MB_SYS"/class/thermal/thermal_zone*; do
+        read_zone "$zone" || continue
+        [ "$soc" -lt "$rank" ] || continue
+        rank=$soc heat_path=$zone/temp heat_scale=$scale
+    done
+    set -f
+    [ -x "$MB_RUNNER" ] && [ -n "${dir-}" ] || return 0
+    if [ ! -f "$dir/sample.json" ]; then
+        describe >"$dir/sample.json.part" && mv -f "$dir/sample.json.part" "$dir/sample.json"
+    fi
+    # Three seconds before the instrument tell what the phone draws without it.
+    ! grep -q -e ODPM -e 'battery gauge' "$dir/sample.json" || lead_s=3
+        echo "timeout_s=600"
+        echo "heat_path='$heat_path' heat_scale=$heat_scale heat_above=70000"
+        echo '{"version": 1, "timeout_ns": 600000000000, "out": "guard.out", "log": "stderr.log",'
+        [ -z "$heat_path" ] ||
+            echo "\"limits\": [{\"reason\": \"too_hot\", \"path\": \"$heat_path\", \"scale\": $heat_scale, \"above\": 70000}],"
 # What a phone may be asked for its temperatures, rails and battery; the host asks the same (docs/targets/android.md).
 
 first_line() { # FILE -> $value; fails where it cannot be read
@@ -137,25 +156,6 @@ describe() { # what the runner samples, as `exec` would have it
     echo ']}'
 }
 
-    rank=99
-    set +f
-    for zone in "$MB_SYS"/class/thermal/thermal_zone*; do
-        read_zone "$zone" || continue
-        [ "$soc" -lt "$rank" ] || continue
-        rank=$soc heat_path=$zone/temp heat_scale=$scale
-    done
-    set -f
-    [ -x "$MB_RUNNER" ] && [ -n "${dir-}" ] || return 0
-    if [ ! -f "$dir/sample.json" ]; then
-        describe >"$dir/sample.json.part" && mv -f "$dir/sample.json.part" "$dir/sample.json"
-    fi
-    # Three seconds before the instrument tell what the phone draws without it.
-    ! grep -q -e ODPM -e 'battery gauge' "$dir/sample.json" || lead_s=3
-        echo "timeout_s=600"
-        echo "heat_path='$heat_path' heat_scale=$heat_scale heat_above=70000"
-        echo '{"version": 1, "timeout_ns": 600000000000, "out": "guard.out", "log": "stderr.log",'
-        [ -z "$heat_path" ] ||
-            echo "\"limits\": [{\"reason\": \"too_hot\", \"path\": \"$heat_path\", \"scale\": $heat_scale, \"above\": 70000}],"
 setting() { # SPACE KEY VALUE: one of Android's settings; put back by `restore`
     before=$(settings get "$1" "$2")
     [ "$before" != "$3" ] || return 0
