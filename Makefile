@@ -8,7 +8,7 @@ BIN := .venv/bin
 DEMO := demo
 # The measuring runners that the tests run: of this machine, and of a phone (under qemu).
 RUNNERS := host android-arm64+dotprod
-BENCHES := parity runner host_cost sampler startup language store boards
+BENCHES := parity runner host_cost sampler startup language store boards phones
 # Ours to lint; embedded data and golden texts are not code.
 CODE := mobench_lang targets specs tests benchmarks .ci
 PATHS = $(wildcard $(CODE))

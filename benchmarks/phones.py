@@ -1,8 +1,9 @@
-"""What many phones cost the host, on virtual phones that replay a launch in time.
+"""What phones cost the host: a push beside `adb push`, a model that is there already, eight phones beside one.
 
-`python benchmarks/phones.py [PHONES] [SECONDS]`: in: nothing. Out: JSON on standard output: wall time of an `exec` with
-one phone and with several, CPU time of the host's process beside the length of the run, and what it takes to find that
-a model is on a phone already, with the bytes that crossed the link. The phones' own processes run on the same machine.
+Usage: python benchmarks/phones.py [ROUNDS [SECONDS]]. Writes benchmarks/results/phones.json. Phones are virtual: adb
+daemons of our own behind real adb servers, whose processes run on this machine, too. Pushes of mobench and of
+`adb push` take turns over the same server to the same phone; both replace a file that is there. The eight phones
+replay a launch of SECONDS; the CPU time is that of `mobench exec` alone.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from mobench_targets.shell.store import Store
 from mobench_lang.plugins import Weights
 
 ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "phones.json"
+MIB = 1 << 20
+UPLOAD = 200 * MIB
+PHONES = 8
 SPEC = """mobench 1
 model m {{ source = path("m.gguf") }}
 {devices}
@@ -68,7 +73,39 @@ def exec_(folder: Path, phones: list[client.VirtualPhone], seconds: int) -> dict
     return {"wall_s": round(wall, 2)}
 
 
-async def unchanged(phone: client.VirtualPhone, folder: Path, size: int = 200 << 20) -> dict[str, Any]:
+async def pushes(phone: client.VirtualPhone, folder: Path, rounds: int) -> dict[str, Any]:
+    """MiB/s of a file of random bytes, by the transport and by `adb push`."""
+    source = folder / "push"
+    source.write_bytes(os.urandom(UPLOAD))
+    port, serial = int(phone.attributes["adb_port"]), str(phone.attributes["serial"])
+    adb = [client.adb(), "-P", str(port), "-s", serial, "push", str(source), "/data/local/tmp/pushed"]
+    link = await connect(Server(port), serial)
+    spent: dict[str, list[float]] = {"mobench": [], "adb": []}
+    quiet = asyncio.subprocess.DEVNULL
+    try:
+        for number in range(rounds + 1):
+            for name in ("mobench", "adb") if number % 2 else ("adb", "mobench"):
+                begun = time.monotonic()
+                if name == "mobench":
+                    await link.push(source, "/data/local/tmp/pushed")
+                else:
+                    done = await asyncio.create_subprocess_exec(*adb, stdout=quiet, stderr=quiet)
+                    if await done.wait() != 0:
+                        raise SystemExit("adb push failed")
+                if number:  # the first of each fills the file and the caches
+                    spent[name].append(time.monotonic() - begun)
+        await link.run("rm -f /data/local/tmp/pushed")
+    finally:
+        await link.close()
+        source.unlink()
+    ratios = [b / a for a, b in zip(spent["mobench"], spent["adb"], strict=True)]
+    return {
+        "bytes": UPLOAD, "rounds": rounds, "ratio": round(median(ratios), 3), "least_ratio": round(min(ratios), 3),
+        **{f"{name}_mib_s": round(UPLOAD / MIB / median(times), 1) for name, times in spent.items()},
+    }  # fmt: skip
+
+
+async def unchanged(phone: client.VirtualPhone, folder: Path, size: int = UPLOAD) -> dict[str, Any]:
     """A model that is there: ms to find that out, and what crossed the link."""
     data = os.urandom(size)
     path = folder / "big.gguf"
@@ -92,31 +129,42 @@ async def unchanged(phone: client.VirtualPhone, folder: Path, size: int = 200 <<
     return {"ms": round(median(times), 1), "most_ms": round(max(times), 1), "bytes_of_commands": round(crossed)}
 
 
+def several(phones: list[client.VirtualPhone], folder: Path, seconds: int) -> dict[str, Any]:
+    """Wall time and the host's CPU time of a launch on one phone, and on all beside each other."""
+    found: dict[str, Any] = {"phones": len(phones), "launch_s": seconds}
+    for name, used in (("one", phones[:1]), ("many", phones)):
+        before = os.times()
+        found[name] = exec_(folder / name, used, seconds)
+        after = os.times()
+        spent = after.children_user - before.children_user + after.children_system - before.children_system
+        found[name]["host_cpu_s"] = round(spent, 2)
+    found["ratio"] = round(found["many"]["wall_s"] / found["one"]["wall_s"], 3)
+    found["core_per_phone"] = round(found["many"]["host_cpu_s"] / len(phones) / found["many"]["wall_s"], 4)
+    return found
+
+
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+    """Measure, write the results; exit status 1 where a goal is missed."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 30
+    found: dict[str, Any] = {"load_1min": round(os.getloadavg()[0], 2), "cores": os.cpu_count()}
     with tempfile.TemporaryDirectory() as name, asyncio.Runner() as runner:
         folder = Path(name)
-        phones = [runner.run(client.simulate("pixel", folder / f"scratch{n}")) for n in range(count)]
+        phones = [runner.run(client.simulate("pixel", folder / "scratch0"))]
         try:
-            found: dict[str, Any] = {"phones": count, "launch_s": seconds, "load": os.getloadavg()[0]}
-            found["unchanged_model"] = runner.run(unchanged(phones[0], folder))
-            before = os.times()
-            found["one"] = exec_(folder / "one", phones[:1], seconds)
-            between = os.times()
-            found["several"] = exec_(folder / "several", phones, seconds)
-            after = os.times()
-            for name_, a, b in (("one", before, between), ("several", between, after)):
-                spent = b.children_user - a.children_user + b.children_system - a.children_system
-                found[name_]["host_cpu_s"] = round(spent, 2)
-            found["ratio"] = round(found["several"]["wall_s"] / found["one"]["wall_s"], 3)
-            per = found["several"]["host_cpu_s"] / count / found["several"]["wall_s"]
-            found["core_per_device"] = round(per, 4)
+            found["push"] = runner.run(pushes(phones[0], folder, rounds))
+            found["unchanged"] = runner.run(unchanged(phones[0], folder))
+            while len(phones) < PHONES:
+                phones.append(runner.run(client.simulate("pixel", folder / f"scratch{len(phones)}")))
+            found["several"] = several(phones, folder, seconds)
         finally:
             for phone in phones:
                 runner.run(phone.end())
-    json.dump(found, sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    found["load_1min_after"] = round(os.getloadavg()[0], 2)
+    RESULT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(json.dumps(found, indent=1))
+    met = found["push"]["ratio"] >= 0.9 and found["unchanged"]["ms"] <= 300
+    sys.exit(0 if met and found["several"]["ratio"] <= 1.1 and found["several"]["core_per_phone"] <= 0.05 else 1)
 
 
 if __name__ == "__main__":

@@ -177,9 +177,29 @@ Virtual boards: real sshds on loopback, {r["cores"]} cores for host and all boar
 {table(("what", "measured", "beside", "goal"), rows)}"""
 
 
+def phones(r: dict[str, Any]) -> str:
+    """Phones over adb."""
+    push, unchanged, several = r["push"], r["unchanged"], r["several"]
+    rows = [
+        (f"push of {push['bytes'] >> 20} MiB", f"{push['mobench_mib_s']:.0f} MiB/s, `adb push` {push['adb_mib_s']:.0f}",
+         f"{push['ratio']:.2f} × `adb push` (least of {push['rounds']}: {push['least_ratio']:.2f})", "≥ 0.9"),
+        (f"finding that {push['bytes'] >> 20} MiB are there", f"{unchanged['ms']:.1f} ms (most of 20: {unchanged['most_ms']:.1f})",
+         f"{unchanged['bytes_of_commands']} bytes of commands, none of the model", "≤ 300 ms"),
+        (f"{several['phones']} phones, a launch of {several['launch_s']} s each", f"{several['many']['wall_s']:.1f} s, one {several['one']['wall_s']:.1f} s",
+         f"{several['ratio']:.2f} × one", "≤ 1.1"),
+        ("CPU of the host's process for each of them", f"{100 * several['core_per_phone']:.1f} % of a core", "", "≤ 5 %"),
+    ]  # fmt: skip
+    return f"""## Phones over adb
+
+Virtual phones: adb daemons of our own on loopback behind real adb servers, {r["cores"]} cores for host and all phones; load of the
+machine when it began: {r["load_1min"]:.2f}, {r["load_1min_after"]:.2f} at the end.
+
+{table(("what", "measured", "beside", "goal"), rows)}"""
+
+
 SECTIONS = {
     "parity": parity, "host_cost": host_cost, "sampler": sampler, "startup": startup, "language": language, "store": store,
-    "boards": boards,
+    "boards": boards, "phones": phones,
 }  # fmt: skip
 
 

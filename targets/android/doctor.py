@@ -11,15 +11,30 @@ from mobench_targets.android import found
 from mobench_targets.android.kind import PhoneKind
 from mobench_targets.android.link import losses, unusable
 from mobench_targets.android.transport import connect
+from mobench_targets.android.virtual import root
 
 from mobench_lang.plugins import DeviceError, Finding
 
 LEAST_FREE_KIB = 4 << 20
 WARM = 40_000
+NO_METER = "no energy from this phone: external meters are not read by this version"
 
 
 async def findings() -> list[Finding]:
-    """The findings of all phones."""
+    """The findings of all phones, and whether there can be virtual ones."""
+    return [*await _attached(), _virtual()]
+
+
+def _virtual() -> Finding:
+    """What virtual phones need of this host."""
+    if lacking := root.missing():
+        return Finding(
+            "virtual phones", "warn", f"{', '.join(lacking)} missing", f"apt-get install {' '.join(lacking)}"
+        )
+    return Finding("virtual phones", "ok", "this host has what they are made of: `exec --simulate NAME=pixel`")
+
+
+async def _attached() -> list[Finding]:
     try:
         server = found.server(None)
         with losses("the adb server"):
@@ -84,7 +99,7 @@ async def phone(serial: str, link: Any) -> list[Finding]:
     elif facts.get("gauge"):
         told.append(Finding("energy", "warn", f"battery gauge; {facts['gauge']}", "long windows only"))
     else:
-        told.append(Finding("energy", "warn", "neither rails nor a gauge can be read", "an external meter"))
+        told.append(Finding("energy", "warn", "neither rails nor a gauge can be read", NO_METER))
     if facts["denied"]:
         told.append(Finding("denied", "warn", ", ".join(facts["denied"]), "this shell may not read them"))
     if "shell_v2" not in await link.features():

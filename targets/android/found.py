@@ -43,7 +43,11 @@ def only_one(found: Server, name: str) -> str:
     if states:
         serial, state = sorted(states.items())[0]
         raise unusable(serial, state)
-    raise DeviceError("not_found", "no phone is attached; switch USB debugging on, plug it in, and see `adb devices`")
+    raise DeviceError(
+        "not_found",
+        "no phone is attached; switch USB debugging on, plug it in, and see `adb devices`; for a virtual one: "
+        f"--simulate {name}=pixel",
+    )
 
 
 async def attached(found: Server) -> list[dict[str, Any]]:
