@@ -9,7 +9,7 @@ from typing import Any
 
 from mobench_targets.android import found
 from mobench_targets.android.kind import PhoneKind
-from mobench_targets.android.link import losses, unusable
+from mobench_targets.android.link import unusable
 from mobench_targets.android.transport import connect
 from mobench_targets.android.virtual import root
 
@@ -37,8 +37,7 @@ def _virtual() -> Finding:
 async def _attached() -> list[Finding]:
     try:
         server = found.server(None)
-        with losses("the adb server"):
-            states = server.states()
+        states = await found.settled(server)
     except DeviceError as error:
         return [Finding("adb", "warn", "no phone can be looked for", str(error))]
     if not states:

@@ -6,14 +6,19 @@ server runs there are none, which is said where somebody asks for one.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from mobench_targets.android.kind import PhoneKind
 from mobench_targets.android.link import Server, losses, unusable
-from mobench_targets.android.transport import connect
+from mobench_targets.android.transport import connect, ready
 
 from mobench_lang.ir import Value
 from mobench_lang.plugins import DeviceError
+
+PASSING = ("connecting", "authorizing", "offline")
+SETTLING_S = 3.0
+"""States that a phone passes through, and how long it may."""
 
 
 def server(port: Value) -> Server:
@@ -50,11 +55,24 @@ def only_one(found: Server, name: str) -> str:
     )
 
 
+async def settled(found: Server) -> dict[str, str]:
+    """Serial -> state of every phone, once those that a server has only just met had time to answer it.
+
+    Raises DeviceError where there is no server.
+    """
+    with losses("the adb server"):
+        states = found.states()
+    for serial in (serial for serial, state in states.items() if state in PASSING):
+        with suppress(DeviceError):  # what it stayed is what counts
+            await ready(found, serial, SETTLING_S)
+    with losses("the adb server"):
+        return found.states()
+
+
 async def attached(found: Server) -> list[dict[str, Any]]:
     """Every phone, with its facts where it can be used."""
     try:
-        with losses("the adb server"):
-            states = found.states()
+        states = await settled(found)
     except DeviceError:
         return []
     return [await _one(found, serial, state) for serial, state in sorted(states.items())]

@@ -120,6 +120,7 @@ class Daemon:
         for _ in range(1000):
             with suppress(OSError):
                 await _ask(port, f"host:connect:127.0.0.1:{self.ports['port']}")
+                await self._met(port)
                 return
             if self.server.returncode is not None:
                 break
@@ -127,6 +128,14 @@ class Daemon:
         raise DeviceError(
             "no_adb_server", f"the adb server of the virtual phone did not start; {home}/server.log says why"
         )
+
+    async def _met(self, port: int) -> None:
+        """Wait until the server knows how the phone stands, for a while: on a busy host that takes seconds."""
+        for _ in range(500):
+            _, tab, state = (await _ask(port, "host:devices")).decode("utf-8", "replace").strip().partition("\t")
+            if tab and state not in ("connecting", "offline"):
+                return
+            await asyncio.sleep(0.02)
 
     # ------------------------------------------------------------ the owner
 
@@ -240,7 +249,7 @@ async def _ask(port: int, service: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(f"{len(service):04x}{service}".encode())
-        return await reader.read(4096)
+        return await reader.read()
     finally:
         writer.close()
 
