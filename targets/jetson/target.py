@@ -31,6 +31,7 @@ class JetsonTarget(BoardTarget):
     """The plug-in; a `Simulator` and a `Workshop`."""
 
     builds = "linux-arm64+cuda"
+    runtime = "nvidia"
 
     def __init__(self) -> None:
         super().__init__("jetson", Jetson, PROFILES)

@@ -14,6 +14,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from mobench_targets.linux.docker import Docker
 from mobench_targets.shell.platform import Changes, Channel, Sampling, Sensor
 from mobench_targets.shell.standing import clocks, processors
 from mobench_targets.shell.transport import Transport
@@ -32,9 +33,10 @@ class Board:
 
     root = ROOT
 
-    def __init__(self, scripts: Path, settings: tuple[PlanSetting, ...] = ()) -> None:
+    def __init__(self, scripts: Path, settings: tuple[PlanSetting, ...] = (), container: Docker | None = None) -> None:
         self._script = (scripts / "board.sh").read_bytes()
         self._settings = settings
+        self._container = container
         self._heat: Sensor | None = None
         self._sampling: Sampling | None = None
         self._cores: int | None = None
@@ -53,7 +55,10 @@ class Board:
         hz, every, lead = (await self._say(link, "rate")).split()
         channels = read_channels(await self._say(link, "channels"))
         self._sampling = Sampling(channels, float(hz), int(every), lead_s=float(lead)) if channels else None
-        return self.described(one, said, channels)
+        facts = self.described(one, said, channels)
+        if self._container is not None:
+            facts["image"] = {"name": self._container.image, "id": await self._container.check(link)}
+        return facts
 
     def described(self, one: dict[str, str], said: dict[str, list[str]], channels: Iterable[Channel]) -> dict[str, Any]:
         """The facts from what `board.sh facts` said."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobench_targets.linux.board import Board
+from mobench_targets.linux.docker import Docker
 from mobench_targets.shell.session import ShellSession
 
 from mobench_lang.ir import Entity
@@ -29,11 +30,14 @@ MISSING = "boards are reached by asyncssh, which is not installed: pip install '
 
 QEMU = "qemu-aarch64-static"
 
-Kind = Callable[[Path, tuple[PlanSetting, ...]], Board]
+Kind = Callable[[Path, tuple[PlanSetting, ...], Docker | None], Board]
 
 
 class BoardTarget:
     """The plug-in of one kind of board."""
+
+    runtime = ""
+    """The runtime of docker that containers of these boards need."""
 
     def __init__(self, name: str, kind: Kind, profiles: tuple[str, ...]) -> None:
         self.name = name
@@ -49,8 +53,10 @@ class BoardTarget:
             for name in SETTINGS
             if isinstance(value := device.get(name), str)
         )
-        kind = self._kind(scripts, settings)
-        return ShellSession(await connect(address(device)), kind, scripts)
+        image = device.get("image")
+        container = None if image is None else Docker(str(image), self.runtime)
+        kind = self._kind(scripts, settings, container)
+        return ShellSession(await connect(address(device)), kind, scripts, container=container)
 
     async def build_on(self, address: str, work: Work, before: str, out: Path, report: Report) -> str:
         """Let the board at `[USER@]HOST[:PORT]` compile a program; `before` is sh that tells the script what the board

@@ -6,6 +6,7 @@ In: an open link. Out: data. A target writes one class that is a `Platform`, han
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -47,6 +48,16 @@ class Sampling:
     slow_every: int = 10
     cpu: int | None = None
     lead_s: float = 0.0
+
+
+class Container(Protocol):
+    """What launches run in, where that is not the device itself. It is ended by its name."""
+
+    def words(self, name: str, root: str, environment: Mapping[str, str]) -> list[str]:
+        """What stands before the instrument's argument vector. Paths below `root` are the same inside."""
+
+    def after(self, name: str) -> str:
+        """The device's command that ends the container of a launch, if it is still there."""
 
 
 class Changes(Protocol):

@@ -19,7 +19,7 @@ from shlex import quote
 from typing import Any
 
 from mobench_targets.shell.ended import outcome, read_state
-from mobench_targets.shell.platform import Platform, Sampling
+from mobench_targets.shell.platform import Container, Platform, Sampling
 from mobench_targets.shell.store import QUOTA, Store
 from mobench_targets.shell.transport import Ran, Transport
 
@@ -46,8 +46,10 @@ class ShellSession:
 
     platform = ""
 
-    def __init__(self, link: Transport, kind: Platform, scripts: Path, *, quota: int = QUOTA) -> None:
-        self._link, self._kind, self._quota = link, kind, quota
+    def __init__(
+        self, link: Transport, kind: Platform, scripts: Path, *, quota: int = QUOTA, container: Container | None = None
+    ) -> None:
+        self._link, self._kind, self._quota, self._container = link, kind, quota, container
         self._files = {name: (scripts / name).read_text("utf-8") for name in SCRIPTS}
         self._version = hashlib.sha256("".join(self._files.values()).encode()).hexdigest()[:16]
         self._root = ""
@@ -164,9 +166,11 @@ class ShellSession:
         there = self._launch
         parts = {
             "job.json": job.model_dump_json() + "\n",
-            "command.sh": _command_file(there, launch, files),
+            "command.sh": _command_file(there, launch, files, self._before(launch)),
             "limits.sh": self._limits_file(),
         }
+        if self._container is not None:
+            parts["after.sh"] = self._container.after(self._name())
         if RUNNER in files:
             sampling = self._kind.sampling()
             if sampling is not None:
@@ -177,6 +181,13 @@ class ShellSession:
         lines.append(f"MB_RUNNER={quote(files.get(RUNNER, '/none'))}; export MB_RUNNER")
         lines.append(f"{await self._command('start', there)} </dev/null")
         await self._sh("\n".join(lines), "the launch cannot be started")
+
+    def _name(self) -> str:
+        """The container of the launch."""
+        return f"mobench-{self._launch.rpartition('/')[2]}"
+
+    def _before(self, launch: Launch) -> list[str]:
+        return [] if self._container is None else self._container.words(self._name(), self._root, launch.env)
 
     async def attach(self, job: Job, folder: Path, limits: Limits) -> bool:
         """Whether the device knows the launch of a job, running or over: then `wait` goes on with it."""
@@ -298,9 +309,9 @@ def _here(path: str, text: str) -> str:
     return f"cat >{quote(path)} <<'{mark}' || exit 74\n{text if text.endswith(chr(10)) else text + chr(10)}{mark}"
 
 
-def _command_file(there: str, launch: Launch, files: Mapping[str, str]) -> str:
-    """command.sh: the instrument's environment, its argument vector, and where its output goes if that is kept. An
-    emulator stands before a pushed program."""
+def _command_file(there: str, launch: Launch, files: Mapping[str, str], before: list[str]) -> str:
+    """command.sh: the instrument's environment, its argument vector behind the words `before` it, and where its output
+    goes if that is kept. An emulator stands before a pushed program that has no words before it."""
     places = {"{job}": f"{there}/job.json", "{events}": f"{there}/events.jsonl"}
     places |= {f"{{{name}}}": path for name, path in files.items()}
     argv = [places.get(word, word) for word in launch.argv]
@@ -308,6 +319,8 @@ def _command_file(there: str, launch: Launch, files: Mapping[str, str]) -> str:
         if not _VARIABLE.fullmatch(name):
             raise DeviceError("start_failed", f"{name!r} is no name of an environment variable")
     prefix = "${MB_EXEC-} " if launch.argv[0] != argv[0] else ""
+    if before:
+        prefix = "".join(f"{quote(word)} " for word in before)
     lines = ["#!/bin/sh", *(f"export {name}={quote(value)}" for name, value in launch.env.items())]
     first = f'"$HOME"/{quote(argv[0][2:])}' if argv[0].startswith("~/") else quote(argv[0])
     kept = f" >{quote(f'{there}/{OUTPUT}')}" if launch.keeps_output else ""

@@ -11,7 +11,8 @@
 #   sh run.sh restore        end what was left running, put changed settings back
 #
 # A launch folder holds job.json; command.sh (the instrument's command; made from job.json if it is not there); limits.sh
-# (likewise); guard.json where the runner watches the launch; and afterwards state, events.jsonl, stderr.log, samples.jsonl.
+# (likewise); guard.json where the runner watches the launch; after.sh, if something is to be done when it is over, whatever
+# ended it; and afterwards state, events.jsonl, stderr.log, samples.jsonl.
 #
 # MB_ROOT    where launches and the store are           MB_RUNNER  the measuring runner
 # MB_EXEC    words before the runner, as an emulator    MB_SYS, MB_PROC  instead of /sys and /proc
@@ -105,6 +106,7 @@ strike() { # SIGNAL: send it to every bearer of the token; fails if there is non
 
 sweep() { # end whatever the launch started: asked first, made to after the grace
     [ -n "$token" ] || return 0
+    [ ! -f "$dir/after.sh" ] || sh "$dir/after.sh" </dev/null >/dev/null 2>&1 9>&-
     strike TERM || return 0
     left=$((grace_s * 10))
     while nap && bearers && [ -n "$found" ] && [ "$left" -gt 0 ]; do left=$((left - 1)); done
@@ -182,10 +184,11 @@ settle() { # a launch whose shell is gone without a last word is over, too
 # ---------------------------------------------------------------- one launch
 
 make_command() { # command.sh for a folder that has only a job
+    before="\${MB_EXEC-}"
     {
         echo '#!/bin/sh'
         echo "# shellcheck disable=SC2086"
-        echo "cd -- \"\$MB_HERE\" && exec \${MB_EXEC-} \"\$MB_RUNNER\" \"\$MB_DIR/job.json\" \"\$MB_DIR/events.jsonl\""
+        echo "cd -- \"\$MB_HERE\" && exec $before \"\$MB_RUNNER\" \"\$MB_DIR/job.json\" \"\$MB_DIR/events.jsonl\""
     } >"$dir/command.sh"
 }
 

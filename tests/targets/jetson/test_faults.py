@@ -24,7 +24,7 @@ from tests.support.runs import Lab, journal
 
 SPEC = """mobench 1
 model m {{ source = path("m.gguf") }}
-device orin {{ target = jetson, class = edge, ram = 8GiB, host = "{host}", ssh_config = "{config}" }}
+device orin {{ target = jetson, class = edge, ram = 8GiB, host = "{host}", ssh_config = "{config}"{image} }}
 bench study {{
   model = m
   engine = fake {{ behave = "{behave}" }}
@@ -52,11 +52,15 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ready:
 class Study:
     """A compiled bench for one board, and the runs of it."""
 
-    def __init__(self, folder: Path, board: VirtualBoard, behave: str, timeout: str = "60s", retries: int = 1) -> None:
+    def __init__(
+        self, folder: Path, board: VirtualBoard, behave: str, timeout: str = "60s", retries: int = 1, image: str = ""
+    ) -> None:
         self.lab, self.board = Lab(folder), board
         (folder / "m.gguf").write_bytes(b"weights")
         where = {"host": board.attributes["host"], "config": board.attributes["ssh_config"]}
-        (folder / "study.bench").write_text(SPEC.format(**where, behave=behave, timeout=timeout, retries=retries))
+        (folder / "study.bench").write_text(
+            SPEC.format(**where, behave=behave, timeout=timeout, retries=retries, image=image)
+        )
         self.build = folder / "build"
         done = subprocess.run(
             [sys.executable, "-m", "mobench_lang.cli.main", "compile", "study.bench"],
