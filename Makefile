@@ -9,6 +9,9 @@ DEMO := demo
 # The measuring runners that the tests run: of this machine, and of a phone (under qemu).
 RUNNERS := host android-arm64+dotprod
 BENCHES := parity runner host_cost sampler startup language store boards phones
+# Tests wait for devices more than they compute; those of a file share what it set up.
+JOBS ?= 3
+PARALLEL = -n $(JOBS) --dist loadfile
 # Ours to lint; embedded data and golden texts are not code.
 CODE := mobench_lang targets specs tests benchmarks .ci
 PATHS = $(wildcard $(CODE))
@@ -50,10 +53,10 @@ demo: setup  ## set everything up and benchmark the embedded model on this machi
 	$(BIN)/mobench sql --db $(DEMO)/mobench.duckdb "$$DEMO_TABLE"
 
 test: setup runners  ## set everything up and run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 check: setup runners lint types package  ## what CI runs: lint, types, tests with golden files, the wheel
-	$(BIN)/pytest --complete-golden
+	$(BIN)/pytest $(PARALLEL) --complete-golden
 
 lint: setup .venv/tidy  ## ruff: rules and format; clang-tidy over the runner when it has changed
 	$(BIN)/ruff check $(PATHS)
@@ -72,7 +75,7 @@ types: setup  ## mypy --strict
 	$(BIN)/mypy .ci/setup.py .ci/package.py tests/conftest.py tests/test_golden.py tests/architecture tests/plugin tests/project
 
 golden: setup runners  ## rewrite the golden files; review them with git diff
-	$(BIN)/pytest --update-golden
+	$(BIN)/pytest $(PARALLEL) --update-golden
 	@git --no-pager diff --stat -- tests/golden
 
 package: setup  ## build the wheel and try it in an environment of its own

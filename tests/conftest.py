@@ -12,6 +12,7 @@ import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Name the golden files that nobody compared."""
+    """Name the golden files that nobody compared; a process of several leaves that to the one that waits for them."""
+    ours = getattr(session.config, "workeroutput", None)
+    if ours is not None:
+        ours["read"] = sorted(map(str, session.config.stash[READ]))
+        return
     if not session.config.getoption("--complete-golden") or session.testsfailed:
         return
     unread = sorted(path for path in GOLDEN.rglob("*") if path.is_file() and path not in session.config.stash[READ])
@@ -51,6 +56,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         names = "".join(f"\n  {path.relative_to(GOLDEN.parent.parent)}" for path in unread)
         print(f"\nno test compares these golden files; remove them or test them:{names}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # Any: of pytest-xdist, which has no types
+    """Take over what one of several processes compared."""
+    del error
+    node.config.stash[READ].update(map(Path, getattr(node, "workeroutput", {}).get("read", ())))
 
 
 @pytest.fixture
