@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -48,15 +47,17 @@ class Ran:
 Run = Callable[..., Ran]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    before = os.environ.get("MOBENCH_CACHE")
-    os.environ["MOBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    if before is None:
-        del os.environ["MOBENCH_CACHE"]
-    else:
-        os.environ["MOBENCH_CACHE"] = before
+@pytest.fixture(scope="session")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(_folder: Path) -> Iterator[None]:
+    """A cache of these tests, and of no others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOBENCH_CACHE", str(_folder))
+        yield
 
 
 @pytest.fixture(scope="session")
