@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -52,8 +53,9 @@ class VirtualBoard:
 
     @property
     def attributes(self) -> Mapping[str, str | int]:
-        """By what the target opens it."""
-        return {"host": ALIAS, "ssh_config": str(self.folder / "ssh_config")}
+        """By what the target opens it: in the place of every address that a spec may have."""
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        return {"host": ALIAS, "user": user, "port": self.port, "ssh_config": str(self.folder / "ssh_config")}
 
     @classmethod
     async def begin(cls, profile: str, scratch: Path) -> VirtualBoard:

@@ -26,7 +26,8 @@ SOURCES = ROOT / "targets" / "runner"
 INSTRUMENT = PACKS / "mobench_fake/engine/instrument.py"
 SPEC = """mobench 1
 model m { source = path("m.gguf") }
-device orin { target = jetson, class = edge, ram = 8GiB, host = "orin.lab", power_mode = "15W" }
+device orin { target = jetson, class = edge, ram = 8GiB, host = "orin.lab", user = "bench", port = 2222,
+  power_mode = "15W" }
 workload long { prompt = 64tok, output = 8tok }
 bench study {
   model = m

@@ -120,6 +120,14 @@ def test_by_hand_with_nothing_but_ssh_and_scp(build: Path, tmp_path: Path) -> No
     assert "current.VDD_IN" in (launch / "samples.jsonl").read_text()
 
 
+def test_the_spec_of_the_page_has_no_faults(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/targets/jetson.md").read_text()
+    [spec] = re.findall(r"(?ms)^```\n(mobench 1\n.*?)^```$", page)
+    (tmp_path / "first.bench").write_text(spec)
+    done = mobench(tmp_path, "compile", "first.bench")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def board_settings(board: VirtualBoard) -> dict[str, str]:
     policy = board.sys / "devices/system/cpu/cpufreq/policy0"
     return {str(path): path.read_text() for path in (board.folder / "mode", policy / "scaling_governor")}
