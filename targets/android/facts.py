@@ -53,6 +53,12 @@ done; bar
 df -k /data/local/tmp | tail -n 1; bar
 id -u; bar
 getconf PAGESIZE 2>/dev/null; bar
+for f in cpu memory io; do
+  [ -e /proc/pressure/$f ] || continue
+  value=denied
+  {{ one /proc/pressure/$f && value=${{REPLY%% *}}; }} 2>/dev/null
+  print -r -- "$f $value"
+done; bar
 """
 
 PROPS = {
@@ -91,7 +97,8 @@ class Rail:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """What the script found. `supply` is the folder of the battery's gauge, `gauge` its readable values by file."""
+    """What the script found. `supply` is the folder of the battery's gauge, `gauge` its readable values by file,
+    `pressure` the resources for which the kernel tells how long somebody waited (PSI)."""
 
     facts: dict[str, Any]
     zones: tuple[Zone, ...]
@@ -99,6 +106,7 @@ class Phone:
     supply: str | None
     gauge: dict[str, str]
     policies: tuple[str, ...]
+    pressure: tuple[str, ...]
     denied: tuple[str, ...]
 
     @property
@@ -114,8 +122,8 @@ class Phone:
 def parse(text: str) -> Phone:
     """What the answer means. Raises ValueError for a torn one."""
     parts = [part.strip("\n") for part in text.replace("\r\n", "\n").split(f"{BAR}\n")]
-    if len(parts) != 13:
-        raise ValueError(f"the phone's answer has {len(parts)} parts instead of 13")
+    if len(parts) != 14:
+        raise ValueError(f"the phone's answer has {len(parts)} parts instead of 14")
     props = dict(re.findall(r"(?m)^\[([^\]]+)\]: \[(.*)\]$", parts[0]))
     zones = tuple(_zones(parts[6]))
     supply, gauge, denied = _gauge(parts[7])
@@ -142,9 +150,12 @@ def parse(text: str) -> Phone:
         "temperature_sensors": [zone.type for zone in zones if zone.scale is not None],
         "energy_counters": [rail.name for rail in rails],
     }
+    pressure = dict(line.split(" ", 1) for line in parts[12].splitlines() if " " in line)
     hidden = [zone.type for zone in zones if zone.scale is None] + denied + (["power rails"] if rails_denied else [])
+    hidden += [f"pressure {name}" for name, said in pressure.items() if said == "denied"]
     facts["denied"] = hidden
-    return Phone(facts, zones, tuple(rails), supply, gauge, tuple(policies), tuple(hidden))
+    readable = tuple(name for name, said in pressure.items() if said == "some")
+    return Phone(facts, zones, tuple(rails), supply, gauge, tuple(policies), readable, tuple(hidden))
 
 
 def platform(cpuinfo: str, abis: str) -> str:

@@ -129,6 +129,10 @@ class PhoneKind:
             Channel(f"cpu_freq.{p.rpartition('/')[2]}", "kHz", f"{p}/scaling_cur_freq", "cpufreq")
             for p in phone.policies
         ]
+        found += [
+            Channel(f"pressure.{name}", "µs", f"/proc/pressure/{name}", "PSI, somebody waited", after="total=")
+            for name in phone.pressure
+        ]
         return Sampling(tuple(found), lead_s=3.0 if phone.rails or phone.supply else 0.0)
 
     def _battery_channels(self, phone: Phone) -> list[Channel]:

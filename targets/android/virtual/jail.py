@@ -99,6 +99,8 @@ async def boot(root: Path, tools: Host, qemu_cpu: str) -> Jail:
         for name, path in OVERLAYS.items()
         for word in ("--ro-bind", str(root / STATE / "proc" / name), f"/proc/{path}")
     ]
+    if Path("/proc/pressure").is_dir():  # only over what the host's kernel has can there be something else
+        binds += ["--ro-bind", str(root / STATE / "proc/pressure"), "/proc/pressure"]
     argv = [
         *(_time(tools, offsets) if any(offsets) else []),
         tools["bwrap"], "--unshare-user", "--uid", "2000", "--gid", "2000",

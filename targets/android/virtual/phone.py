@@ -30,6 +30,9 @@ LOADED = 0.3
 
 FRAMES = 500_000
 BOOT_SECONDS = 0.6
+PSI_API = 29
+"""From Android 10 on kernels tell how long somebody waited for a CPU, for memory, for storage."""
+
 OLD_API = 23
 """Up to Android 6 the daemon speaks with checksums and packets of 4096 bytes."""
 
@@ -279,6 +282,8 @@ class Phone:
         used = jail.memory_kib(self._jail) if self._jail is not None else 0
         found = values.moving(self.profile, self._cores, self._state, self.clock() / 1e9, used)
         found[".phone/proc/stat"] = self._ticks.text()
+        if self.profile.api >= PSI_API:
+            found |= {f".phone/proc/pressure/{name}": self._ticks.pressure(name) for name in ("cpu", "memory", "io")}
         if gauge:
             found |= values.battery(self.profile, self._state, plugged=world.plugged, suspended=world.suspended)
         self._writer.write(found)

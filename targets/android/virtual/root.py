@@ -84,7 +84,7 @@ def build(profile: Profile, root: Path, tools: Host, serial: str, cores: int) ->
         "sys",
         "etc",
         "sdcard",
-        f"{STATE}/proc",
+        f"{STATE}/proc/pressure",
     ):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for name, source in (

@@ -163,18 +163,25 @@ class Ticks:
     """What /proc/stat says of the phone's CPUs since it started, in ticks of 10 ms; all of them share alike."""
 
     def __init__(self, cpus: int) -> None:
-        self._cpus, self._busy, self._idle = cpus, 0.0, 0.0
+        self._cpus, self._busy, self._idle, self._waited = cpus, 0.0, 0.0, 0.0
 
     def step(self, seconds: float, busy: float) -> None:
         """Some seconds in which so many CPUs were busy."""
         self._busy += min(busy, self._cpus) * seconds
         self._idle += max(self._cpus - busy, 0.0) * seconds
+        self._waited += min(max(busy - self._cpus, 0.0), 1.0) * seconds  # more want a CPU than there are
 
     def text(self) -> str:
         """As the kernel prints it."""
         each = f"{int(self._busy * 100 / self._cpus)} 0 0 {int(self._idle * 100 / self._cpus)} 0 0 0 0 0 0"
         lines = [f"cpu  {int(self._busy * 100)} 0 0 {int(self._idle * 100)} 0 0 0 0 0 0"]
         return "\n".join(lines + [f"cpu{number} {each}" for number in range(self._cpus)])
+
+    def pressure(self, name: str) -> str:
+        """What /proc/pressure says: here nobody ever waits for memory or storage."""
+        waited = round(self._waited * 1e6) if name == "cpu" else 0
+        averages = "avg10=0.00 avg60=0.00 avg300=0.00"
+        return f"some {averages} total={waited}\nfull {averages} total=0"
 
 
 class Writer:

@@ -152,6 +152,10 @@ describe() { # what the runner samples, as `exec` would have it
     for policy in "$MB_SYS"/devices/system/cpu/cpufreq/policy*; do
         [ ! -e "$policy/related_cpus" ] || channel "cpu_freq.${policy##*/}" kHz "$policy/scaling_cur_freq" cpufreq slow 1
     done
+    for name in cpu memory io; do
+        ! first_line "$MB_PROC/pressure/$name" ||
+            channel "pressure.$name" 'µs' "$MB_PROC/pressure/$name" 'PSI, somebody waited' slow 1 total=
+    done
     set -f
     echo ']}'
 }

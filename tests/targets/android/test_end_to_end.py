@@ -95,6 +95,8 @@ def test_tokens_phases_samples_and_energy(measured: Path) -> None:
     assert {("load",), ("prefill",), ("decode",)} <= set(phases)
     channels = {str(name) for (name,) in rows(measured, "select distinct channel from channel")}
     assert {"energy.VSYS_PWR_DISPLAY", "current", "voltage", "battery_temp", "soc_temp", "cpu_freq.policy0"} <= channels
+    if Path("/proc/pressure").is_dir():  # what the host's kernel lacks cannot be shown by a phone on it
+        assert {"pressure.cpu", "pressure.memory", "pressure.io"} <= channels
     assert all(count > 10 for (count,) in rows(measured, "select count(*) from sample group by trial_id"))  # type: ignore[operator]
     # Rails are counters: they have an energy wherever a window lies between two readings, and an idle power before it.
     told = rows(measured, "select value > 0, method, reason from metric where name = 'energy'")

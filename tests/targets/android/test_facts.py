@@ -26,6 +26,7 @@ PIXEL = {
     "df": "/dev/block/dm-9 112G 52428800 60000000 47% /data\n",
     "uid": "2000\n",
     "page": "4096\n",
+    "pressure": "cpu some\nmemory denied\n",
 }
 
 
@@ -54,7 +55,8 @@ def test_a_pixel() -> None:
     ]
     assert phone.supply == "/s/battery"
     assert phone.gauge == {"current_now": "-350000", "status": "Discharging"}
-    assert phone.denied == ("modem", "usb", "battery voltage_now", "power rails")
+    assert phone.denied == ("modem", "usb", "battery voltage_now", "power rails", "pressure memory")
+    assert phone.pressure == ("cpu",)
 
 
 def test_what_the_shell_may_not_use_is_left_out() -> None:
