@@ -160,3 +160,18 @@ def test_by_hand_it_is_a_container_too(tmp_path: Path) -> None:
     [launch] = (tmp_path / "launches").iterdir()
     assert '"e":"end"' in (launch / "events.jsonl").read_text()
     assert "reason=\nstatus=0\n" in (launch / "state").read_text()
+
+
+def test_an_interrupt_ends_the_container(tmp_path: Path, ready: Ready) -> None:
+    async def told(board: VirtualBoard) -> None:
+        study = contained(tmp_path, board, "hang")
+        stop = asyncio.Event()
+        running = asyncio.create_task(study.lab.exec_async(study.build, stop))
+        pid = await inside(board, ready)
+        stop.set()
+        assert (await running).interrupted
+        assert await asyncio.to_thread(gone, pid)
+        assert list((board.folder / "containers").iterdir()) == []
+        study.clean()
+
+    story(tmp_path, "orin-nano", told)

@@ -187,3 +187,20 @@ def compiling(board: VirtualBoard) -> int:
         pass
     [tree] = (board.folder / "mobench/build").iterdir()
     return int((tree / "pid").read_text())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("linux-arm64+cuda",), "is built on a device: mobench runner build jetson --on [USER@]HOST[:PORT]"),
+        (("linux", "--on", "board"), "leave --on out"),
+        (("jetson", "linux", "--on", "board"), "one runner on one device"),
+        (("jetson", "--on", "board:port"), "is no address"),
+        (("jetson", "--on", "no-such-host.invalid"), "nobody knows a host"),
+    ],
+)
+def test_what_cannot_be_built_on_a_device(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    command = [sys.executable, "-m", "mobench_lang.cli.main", "runner", "build", *words]
+    env = os.environ | {"HOME": str(tmp_path)} | CACHE
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and says in done.stderr
