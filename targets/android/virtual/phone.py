@@ -103,6 +103,7 @@ class Phone:
             await asyncio.sleep(seconds)
         finally:
             await self._signal("CONT")
+            jail.wake_entrants()
             self._awake.set()
 
     def set_clock(self, seconds: int) -> None:
