@@ -62,7 +62,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: Any, error: object) -> None:  # Any: of pytest-xdist, which has no types
     """Take over what one of several processes compared."""
     del error
-    node.config.stash[READ].update(map(Path, getattr(node, "workeroutput", {}).get("read", ())))
+    compared: set[Path] = node.config.stash[READ]
+    compared.update(map(Path, getattr(node, "workeroutput", {}).get("read", ())))
 
 
 @pytest.fixture
