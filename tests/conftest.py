@@ -47,7 +47,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Name the golden files that nobody compared; a process of several leaves that to the one that waits for them."""
     ours = getattr(session.config, "workeroutput", None)
     if ours is not None:
-        ours["read"] = sorted(map(str, session.config.stash[READ]))
+        ours["read"] = sorted(str(path) for path in session.config.stash[READ])
         return
     if not session.config.getoption("--complete-golden") or session.testsfailed:
         return
