@@ -20,7 +20,7 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["
 PACKAGES = {"mobench_lang": "mobench_lang"} | {folder: name for name, folder in SETTINGS["package-dir"].items()}
 """Folder -> import name."""
 
-NOT_SHIPPED = frozenset({".gitignore", ".gitattributes"})
+NOT_SHIPPED = frozenset({".gitignore", ".gitattributes", ".clang-tidy"})
 
 
 def tracked(folder: str = ".") -> list[str]:
