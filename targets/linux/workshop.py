@@ -56,6 +56,8 @@ echo "$rc" >rc.part && mv -f rc.part rc
 {links}
 setsid sh {folder}/build.sh </dev/null >build.log 2>&1 &
 echo $! >pid
+tries=0 # what was only just started has the command line of this shell until it becomes another program
+until alive || [ -f rc ] || [ "$tries" = 50 ]; do tries=$((tries + 1)); sleep 0.1; done
 """
 _FOLLOW = """if alive; then
     echo running
