@@ -6,10 +6,12 @@ the same places on every machine.
 
 from __future__ import annotations
 
-import heapq
-import random
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
 
 MAX_PAIRS = 5_000_000  # pairs of values, over all cells, that a pairwise design looks at
 WINDOW = 64  # cells that are compared at a time
@@ -28,6 +30,8 @@ def pairwise(columns: Sequence[Sequence[int]], seed: int) -> list[int]:
     Greedy: of a window over the cells in a seeded order, the one that brings the most pairs is next. What a cell brings
     only ever becomes less, so that the first whose worth is still what it was when last looked at is the best.
     """
+    import heapq
+
     cells = len(columns[0])
     varied = [c for c in columns if len(set(c)) > 1]
     if len(varied) < 3:  # each cell is the only one with its pair
@@ -58,4 +62,6 @@ def pairwise(columns: Sequence[Sequence[int]], seed: int) -> list[int]:
 
 
 def _random(seed: int) -> random.Random:
+    import random  # few specs have a design, and it is dear at start-up
+
     return random.Random(seed)  # noqa: S311 - a design is to be reproducible, not secret
