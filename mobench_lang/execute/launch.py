@@ -131,7 +131,13 @@ async def launch(
         status=result.status,
         reason=result.reason,
         detail=result.detail,
-        flags=[*_gate_flags(opened), *_host_flags(before, after, outcome), *_sample_flags(folder), *result.flags],
+        flags=[
+            *_gate_flags(opened),
+            *(["unsampled"] if prepared.command.unsampled else []),
+            *_host_flags(before, after, outcome),
+            *_sample_flags(folder),
+            *result.flags,
+        ],
         engine_start_ns=result.engine_start_ns,
         overhead_ns=_overhead(wall, result),
     )

@@ -22,7 +22,7 @@ from mobench_lang.execute.launch import Launched, Prepared, Step, launch
 from mobench_lang.execute.load import Build
 from mobench_lang.execute.outcome import RETRIED
 from mobench_lang.execute.pending import Work
-from mobench_lang.execute.progress import DeviceGone, Progress, TrialEnded, TrialStarted, Waiting
+from mobench_lang.execute.progress import DeviceGone, Notice, Progress, TrialEnded, TrialStarted, Waiting
 from mobench_lang.execute.run import Run
 from mobench_lang.plan.cell import artifact_of, resolve
 from mobench_lang.plan.errors import JobError
@@ -56,6 +56,7 @@ class DeviceLoop:
         self.work = work
         self._done = work.done
         self._last_end: float | None = None
+        self._warned: set[str] = set()
         self._labels = context.build.device_labels()
 
     async def run(self) -> None:
@@ -129,6 +130,7 @@ class DeviceLoop:
                 job = engine.complete(job, device.session.platform, cell.engine, weights)
             platform = device.session.platform
             command = engine.launch(platform, cell.engine) if tool is None else tool.launch(platform, job)
+            self._warn(command.unsampled)
             return Prepared(job, command, plan.protocol, tuple(cell.labels.items()), tool)
         except JobError as error:
             raise BuildError(str(error)) from error
@@ -140,6 +142,13 @@ class DeviceLoop:
             if error.code == "lost":
                 await self._find_again()
             return Refusal(error.code, str(error))
+
+    def _warn(self, text: str) -> None:
+        """Say something once."""
+        if text and text not in self._warned:
+            self._warned.add(text)
+            self.context.report(Notice("warning", text))
+            self.context.run.append("note", level="warning", message=text)
 
     def _skip(self, device: Device, cell_id: str, slot: Slot, refusal: Refusal) -> None:
         known = self.context.run.history.trials.get((device.name, cell_id, slot.rep), Trial())

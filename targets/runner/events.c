@@ -48,17 +48,15 @@ void start_event(const char *job_id) {
     emit();
 }
 
-static void end(const char *status) {
+static _Noreturn void end(const char *status, int code) {
     json_put(event("end", 0), ",\"t\":%" PRId64 ",\"status\":\"%s\"", now_ns(), status);
     emit();
     fsync(file);
     fflush(stderr);
+    _exit(code);
 }
 
-_Noreturn void finish(void) {
-    end("ok");
-    _exit(EXIT_DONE);
-}
+_Noreturn void finish(void) { end("ok", EXIT_DONE); }
 
 _Noreturn void fail(const char *code, const char *format, ...) {
     char text[2048];
@@ -71,8 +69,7 @@ _Noreturn void fail(const char *code, const char *format, ...) {
     json_put(out, ",\"t\":%" PRId64 ",\"code\":\"%s\"", now_ns(), code);
     json_put_member(out, "message", text);
     emit();
-    end("failed");
-    _exit(strcmp(code, "bad_job") == 0 || strcmp(code, "unknown_version") == 0 ? EXIT_BAD_JOB : EXIT_FAILED);
+    end("failed", strcmp(code, "bad_job") == 0 || strcmp(code, "unknown_version") == 0 ? EXIT_BAD_JOB : EXIT_FAILED);
 }
 
 void check_cancelled(void) {

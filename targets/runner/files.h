@@ -1,4 +1,4 @@
-/* Small files of the system: one integer of each, and why there is none. Shared by the sampler, the probe, the guard. */
+/* Small files of the system: one integer of each, and why there is none. Shared by sampler, probe and guard. */
 #ifndef MOBENCH_FILES_H
 #define MOBENCH_FILES_H
 
@@ -13,7 +13,7 @@
 
 #define FILE_ROOM 8192 /* what is read of one file; /proc/meminfo has 1.5 kB, an ODPM file of 20 rails 1 kB */
 
-/* How a file answers. `missing`: never there; `gone`: was there, and its device is not; `no_number`: reads otherwise. */
+/* How a file answers. `missing`: never there; `gone`: was there, its device is not; `no_number`: reads otherwise. */
 typedef enum { FILE_OK, FILE_DENIED, FILE_MISSING, FILE_GONE, FILE_NO_NUMBER } FileState;
 
 static const char *const FILE_STATES[] = {"ok", "denied", "missing", "gone", "no_number"};

@@ -28,13 +28,14 @@ static void read_affinity(const Json *affinity, Job *job) {
     if (affinity->type == JSON_STRING) {
         one_of("", "affinity", affinity->string, " big_cores little_cores ");
         job->n_cpus = cpus_of_cluster(affinity->string[0] == 'b', job->cpus);
-        if (job->n_cpus == 0) fail("affinity_failed", "this device does not say which of its cpus are %s", affinity->string);
+        if (job->n_cpus == 0) fail("affinity_failed", "the device does not say which cpus are %s", affinity->string);
         return;
     }
-    if (affinity->type != JSON_ARRAY || affinity->count > MAX_CPUS) bad("", "affinity", "must be a list of cpu numbers");
+    bool good = affinity->type == JSON_ARRAY && affinity->count <= MAX_CPUS;
+    for (const Json *cpu = affinity->first; cpu != NULL; cpu = cpu->next) good = good && cpu->type == JSON_INT;
+    if (!good) bad("", "affinity", "must be a list of cpu numbers");
     job->n_cpus = 0;
     for (const Json *cpu = affinity->first; cpu != NULL; cpu = cpu->next) {
-        if (cpu->type != JSON_INT) bad("", "affinity", "must be a list of cpu numbers");
         if (cpu->integer < 0 || cpu->integer >= MAX_CPUS) fail("affinity_failed", "there is no cpu %" PRId64, cpu->integer);
         job->cpus[job->n_cpus++] = (int)cpu->integer;
     }

@@ -1,4 +1,4 @@
-/* Memory marks of this process. `mark_edge` may stand between two windows: it copies a text and resets a mark (7 µs). */
+/* Memory marks of this process. `mark_edge` may stand between windows: it copies a text and resets a mark (7 µs). */
 #include "runner.h"
 
 #ifdef __APPLE__

@@ -27,7 +27,7 @@ void place(Job *job) {
         cpu_set_t set, bound;
         CPU_ZERO(&set);
         for (int i = 0; i < job->n_cpus; i++) CPU_SET(job->cpus[i], &set);
-        if (sched_setaffinity(0, sizeof set, &set) != 0) fail("affinity_failed", "cannot bind to the cpus: %s", strerror(errno));
+        if (sched_setaffinity(0, sizeof set, &set) != 0) fail("affinity_failed", "cannot bind: %s", strerror(errno));
         if (sched_getaffinity(0, sizeof bound, &bound) != 0 || !CPU_EQUAL(&set, &bound))
             fail("affinity_failed", "asked for %d cpus, bound to %d, or to others", CPU_COUNT(&set), CPU_COUNT(&bound));
     }

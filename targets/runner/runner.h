@@ -1,22 +1,15 @@
 /* What the parts of the runner share: the job, the launch, and how a launch ends early.
  *
- * A process is one launch: it reads a job, appends events and ends. Nothing is freed on the way out, the kernel does it.
+ * A process is one launch: it reads a job, appends events and ends. What is left at its end, the kernel frees.
  */
 #ifndef MOBENCH_RUNNER_H
 #define MOBENCH_RUNNER_H
 
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "files.h"
 #include "json.h"
-#include "llama.h"
-
-#ifndef MOBENCH_BUILD
-#define MOBENCH_VERSION "0"
-#define MOBENCH_BUILD "unknown"
-#endif
+#include "llama.h" /* MOBENCH_VERSION and MOBENCH_BUILD come from whoever compiles */
 
 #define UNSET INT64_MIN /* an integer that the job leaves open */
 #define MAX_CPUS 1024

@@ -1,4 +1,4 @@
-/* From texts to tokens and back. A NUL of a reply is written as C0 80, which json_put_string knows: texts end at one. */
+/* From texts to tokens and back. A NUL of a reply is C0 80, which json_put_string knows: texts end at a NUL. */
 #include "runner.h"
 
 /* Room for so many tokens. */

@@ -14,6 +14,7 @@ from mobench_lang.engines.llama_cpp import library
 
 SOURCES = Path(__file__).resolve().parents[2] / "targets" / "runner"
 SIDE_TOOLS = {"sample", "probe", "guard"}
+VERSION = ('-DMOBENCH_VERSION="0"', '-DMOBENCH_BUILD="of the tests"')
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -43,7 +44,7 @@ def compile_runner(folder: Path, *flags: str) -> Path:
     subprocess.run(
         [
             compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror",
-            "-Wno-missing-field-initializers", *flags, f"-I{headers}", *map(str, sources), str(rest),
+            "-Wno-missing-field-initializers", *VERSION, *flags, f"-I{headers}", *map(str, sources), str(rest),
             "-o", str(program), f"-L{binding}", f"-Wl,-rpath,{binding}", f"-Wl,-rpath-link,{binding}",
             "-lllama", "-lggml", "-lggml-cpu", "-lggml-base", "-lpthread", "-lm",
         ],

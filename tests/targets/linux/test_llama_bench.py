@@ -41,14 +41,20 @@ def mobench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder in which the spec was measured, and what `exec` said."""
     folder = tmp_path_factory.mktemp("board")
     (folder / "stocked.bench").write_text(SPEC)
     compiled = mobench(folder, "compile")
     assert (compiled.returncode, compiled.stderr) == (0, "")
     done = mobench(folder, "exec", "--simulate", "pi=pi")
     assert done.returncode == 3, done.stderr
-    return folder
+    return folder, done.stderr
+
+
+@pytest.fixture(scope="module")
+def measured(told: tuple[Path, str]) -> Path:
+    return told[0]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,17 @@ def test_the_place_of_the_program_is_pinned(measured: Path) -> None:
     (build,) = engines.values()
     assert next(iter(engines)).startswith("llama_cpp (llama_bench)@linux-")
     assert build.startswith(f"{FAKE} of the device; {FAKE} of the device, with --fake cut; /nowhere/llama-bench of the")
+
+
+def test_that_nothing_is_sampled_is_said_and_kept(told: tuple[Path, str]) -> None:
+    folder, said = told
+    built = mobench(folder, "runner", "path", "linux-arm64+dotprod").returncode == 0
+    (journal,) = (folder / "runs").glob("*/journal.jsonl")
+    ends = [entry for entry in map(json.loads, journal.read_text().splitlines()) if entry["kind"] == "end"]
+    assert len(ends) == 3
+    assert {"unsampled" in end["flags"] for end in ends} == {not built}
+    warned = said.count("nothing is sampled while llama-bench runs: the runner for linux-arm64+dotprod ")
+    assert warned == (0 if built else 1)
 
 
 def test_by_hand_it_is_refused(measured: Path) -> None:

@@ -58,12 +58,12 @@ class LlamaBench:
     def launch(self, platform: str, job: Job) -> Launch:
         """How to call it for a job. Raises PlatformError, RefusedError."""
         words = (*_options(job), *self.arguments)
-        files = {} if platform == "host" else _guard(platform)
+        files, unsampled = ({}, "") if platform == "host" else _guard(platform)
         if self.program is not None:
             first = str(_on_host(self.program)) if platform == "host" else self.program
-            return Launch((first, *words), {}, files, keeps_output=True)
-        files["llama_bench"] = _built(platform)
-        return Launch(("{llama_bench}", *words), {}, files, keeps_output=True)
+        else:
+            first, files["llama_bench"] = "{llama_bench}", _built(platform)
+        return Launch((first, *words), {}, files, keeps_output=True, unsampled=unsampled)
 
     def read(self, job: Job, output: Path, outcome: Outcome) -> list[Event]:
         """What it printed as events."""
@@ -94,15 +94,15 @@ def _built(platform: str) -> Weights:
     return Weights(found.path, found.sha256, found.size, found.build)
 
 
-def _guard(platform: str) -> dict[str, Weights]:
-    """The runner, where it is built: it watches the launch and samples. Without it the shell keeps the time."""
+def _guard(platform: str) -> tuple[dict[str, Weights], str]:
+    """The runner, which watches the launch and samples; where it is not built, why nothing samples."""
     from mobench_lang.engines.llama_cpp import runners
 
     try:
         found = runners.built(platform)
-    except PlatformError:
-        return {}
-    return {"runner": Weights(found.path, found.sha256, found.size, found.build)}
+    except PlatformError as error:
+        return {}, f"nothing is sampled while llama-bench runs: {error}"
+    return {"runner": Weights(found.path, found.sha256, found.size, found.build)}, ""
 
 
 def _require_place(program: str) -> None:
