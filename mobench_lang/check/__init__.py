@@ -74,10 +74,10 @@ def _check(source: Source, folder: Path | None, need_bench: bool, lock: Lock | N
         if has_bench:
             bench, folders = check_bench(module, loader.schema)
         elif need_bench and not has_errors(found):
-            found.append(messages.no_bench(source.span(0, 0)))
+            found.append(messages.declarations.no_bench(source.span(0, 0)))
     except _Enough:
         last = found[-1].span
-        found.append(messages.too_many_faults(last.source.span(last.end, last.end), MAX_FAULTS))
+        found.append(messages.limits.too_many_faults(last.source.span(last.end, last.end), MAX_FAULTS))
     return Checked(None if has_errors(found) else bench, in_order(found), has_bench, folders, lock)
 
 
@@ -88,7 +88,7 @@ def _lock(root: Path, source: Source, folder: Path, found: list[Diagnostic]) -> 
     except LockError as error:
         name = os.path.normpath(Path(source.name).parent / os.path.relpath(root / LOCK_FILE, folder.resolve()))
         place = Source(name, error.text).span(error.offset, error.offset)
-        found.append(messages.unusable_lock(place, error.why, error.help))
+        found.append(messages.capabilities.unusable_lock(place, error.why, error.help))
         return Lock(root)
 
 

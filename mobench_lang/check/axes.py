@@ -58,10 +58,10 @@ class Table:
             return len(self.values) - 1
         other = self.values[known]
         if isinstance(value, Ent) and isinstance(other, Ent) and value.base != other.base:
-            ev.tell(messages.two_declarations(span, value.kind, value.name, other.span, value.span))
+            ev.tell(messages.matrix.two_declarations(span, value.kind, value.name, other.span, value.span))
             return None
         if type(value) is not type(other):
-            ev.tell(messages.duplicate_value(span, self.name.text, shown))
+            ev.tell(messages.matrix.duplicate_value(span, self.name.text, shown))
             return None
         return known
 
@@ -191,7 +191,7 @@ class Axes:
                     continue  # its own fault has been reported
                 at = _place(self.tables[name].expr, later)
                 if at is not None:
-                    self.ev.tell(messages.used_before_opened(at, later, self.tables[later].span))
+                    self.ev.tell(messages.names.used_before_opened(at, later, self.tables[later].span))
                     fine = False
         return fine
 
@@ -215,7 +215,7 @@ class Axes:
         lengths = {len(c) for c in open_columns}
         if len(lengths) > 1:
             shown = [(t.name.text, len(c)) for t, c in zip(tables, columns, strict=True)]
-            self.ev.tell(messages.zip_lengths(group.span, shown))
+            self.ev.tell(messages.matrix.zip_lengths(group.span, shown))
             return None
         length = lengths.pop() if lengths else 1
         full = [c * length if t.name.text in fixed else c for t, c in zip(tables, columns, strict=True)]
@@ -237,20 +237,20 @@ class Axes:
                 return None
             if isinstance(listed, Hidden):
                 ev.tell(
-                    messages.axis_not_list(
+                    messages.matrix.axis_not_list(
                         table.expr.span, table.name.text, f"a value that is not known ({listed.why})"
                     )
                 )
                 return None
             if not is_list(listed):
-                ev.tell(messages.axis_not_list(table.expr.span, table.name.text, kind_of(listed)))
+                ev.tell(messages.matrix.axis_not_list(table.expr.span, table.name.text, kind_of(listed)))
                 return None
             assert isinstance(listed, Sequence)  # noqa: S101 - is_list said so
             items = listed
             written = table.expr.items if isinstance(table.expr, ast.ListOf) else ()
             spans = [i.span for i in written] if len(written) == len(items) else [table.expr.span] * len(items)
         if not items:
-            ev.tell(messages.empty_axis(table.expr.span, table.name.text))
+            ev.tell(messages.matrix.empty_axis(table.expr.span, table.name.text))
             return None
         return self._numbered(table, items, spans)
 
@@ -267,7 +267,7 @@ class Axes:
                 failed = True
                 continue
             if number in seen:
-                self.ev.tell(messages.duplicate_value(span, table.name.text, table.labels[number]))
+                self.ev.tell(messages.matrix.duplicate_value(span, table.name.text, table.labels[number]))
                 failed = True
             seen.add(number)
             numbers.append(number)
@@ -279,7 +279,7 @@ class Axes:
         if isinstance(value, Poison):
             return value
         if isinstance(value, Hidden):
-            return self.ev.tell(messages.axis_not_list(span, name, f"a value that is not known ({value.why})"))
+            return self.ev.tell(messages.matrix.axis_not_list(span, name, f"a value that is not known ({value.why})"))
         if name == "model" and isinstance(value, Rec) and "kind" in value.fields:
             shown = text(value)
             return Ent("model", shown, shown, "", {"source": value}, {}, span)
@@ -289,7 +289,7 @@ class Axes:
                 return POISON
             return made
         if isinstance(value, Rec | Ent) or value is None:
-            return self.ev.tell(messages.not_representable(span))
+            return self.ev.tell(messages.functions.not_representable(span))
         return value
 
     # ------------------------------------------------------------ out

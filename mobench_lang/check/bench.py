@@ -156,7 +156,7 @@ class Checker:
                     self._let(stmt)
                 case ast.Attr():
                     if stmt.optional:
-                        tell(messages.optional_not_here(stmt.name))
+                        tell(messages.declarations.optional_not_here(stmt.name))
                     self._open(stmt.name, stmt.value, single=True, span=stmt.span)
                 case ast.Measure():
                     parts.measures.append(stmt)
@@ -165,12 +165,12 @@ class Checker:
                 case ast.Block(kind=kind):
                     self._section(kind, stmt)
                 case ast.Axis():
-                    tell(messages.axis_outside_matrix(stmt))
+                    tell(messages.matrix.axis_outside_matrix(stmt))
                     parts.damaged = True
                 case ast.Broken():
                     self._note_broken(stmt)
                 case _:
-                    tell(messages.not_in_this_block(stmt))
+                    tell(messages.declarations.not_in_this_block(stmt))
 
     def _note_broken(self, stmt: ast.Broken) -> None:
         self.parts.damaged = True
@@ -183,9 +183,9 @@ class Checker:
     def _let(self, let: ast.Let) -> None:
         known = self.scope.find(let.name.text)
         if let.name.text in self.scope.lets:
-            self.ev.tell(messages.declared_twice(let.name, known.span if known else None))
+            self.ev.tell(messages.names.declared_twice(let.name, known.span if known else None))
         elif known is not None or let.name.text in self.ev.functions:
-            self.ev.tell(messages.shadows(let.name, known.span if known else None))
+            self.ev.tell(messages.names.shadows(let.name, known.span if known else None))
         else:
             self.scope.lets[let.name.text] = Bound(self.ev.value(let.value, self.scope), let.name.span)
 
@@ -193,11 +193,11 @@ class Checker:
         known = (*PROTOCOL_BLOCKS, "matrix")
         reserved = self.schema.blocks[kind.text].reserved if kind.text in self.schema.blocks else ""
         if reserved and kind.text not in DECLARED:
-            self.ev.tell(messages.reserved(kind.span, f"`{kind.text}`", reserved))
+            self.ev.tell(messages.declarations.reserved(kind.span, f"`{kind.text}`", reserved))
         elif kind.text not in known:
-            self.ev.tell(messages.unknown_block(kind, known, "inside a bench"))
+            self.ev.tell(messages.declarations.unknown_block(kind, known, "inside a bench"))
         elif kind.text in self.parts.sections:
-            self.ev.tell(messages.repeated(kind, self.parts.sections[kind.text].kind.span))
+            self.ev.tell(messages.declarations.repeated(kind, self.parts.sections[kind.text].kind.span))
         else:
             self.parts.sections[kind.text] = block
             if kind.text == "matrix":
@@ -217,17 +217,17 @@ class Checker:
                     parts.includes.append(stmt)
                 case ast.Sample() | ast.Pairwise():
                     if parts.designs:
-                        self.ev.tell(messages.two_designs(stmt.span, parts.designs[0].span))
+                        self.ev.tell(messages.matrix.two_designs(stmt.span, parts.designs[0].span))
                     parts.designs.append(stmt)
                 case ast.Attr():
-                    self.ev.tell(messages.assignment_in_matrix(stmt))
+                    self.ev.tell(messages.matrix.assignment_in_matrix(stmt))
                     self._note_broken(ast.Broken(stmt.span, stmt.name))
                 case ast.Let():
-                    self.ev.tell(messages.not_in_this_block(stmt))
+                    self.ev.tell(messages.declarations.not_in_this_block(stmt))
                 case ast.Broken():
                     self._note_broken(stmt)
                 case _:
-                    self.ev.tell(messages.not_in_this_block(stmt))
+                    self.ev.tell(messages.declarations.not_in_this_block(stmt))
 
     def _zip(self, block: ast.Block) -> None:
         names: list[str] = []
@@ -238,7 +238,7 @@ class Checker:
             elif isinstance(stmt, ast.Broken):
                 self._note_broken(stmt)
             else:
-                self.ev.tell(messages.not_in_this_block(stmt))
+                self.ev.tell(messages.declarations.not_in_this_block(stmt))
         if names:
             self.axes.groups.append(Group(tuple(names), block.head))
 
@@ -247,16 +247,16 @@ class Checker:
         key = name.text
         known = self.axes.tables.get(key)
         if known is not None:
-            found = messages.repeated if single and known.single else messages.duplicate_axis
+            found = messages.declarations.repeated if single and known.single else messages.matrix.duplicate_axis
             self.ev.tell(found(name, known.name.span))
             return False
         outer = self.scope.find(key)
         if outer is not None or key in self.ev.functions:
-            self.ev.tell(messages.overlapping_axis(name, outer.span if outer else None))
+            self.ev.tell(messages.matrix.overlapping_axis(name, outer.span if outer else None))
             self._note_broken(ast.Broken(span, name))
             return False
         if key.lower() in RESULT_COLUMNS or key.lower() in self.schema.metrics:
-            self.ev.tell(messages.axis_is_column(name))
+            self.ev.tell(messages.matrix.axis_is_column(name))
             self._note_broken(ast.Broken(span, name))
             return False
         if len(self.axes.tables) >= MAX_AXES:
@@ -270,7 +270,7 @@ class Checker:
     def _crowded(self, name: ast.Name) -> None:
         """Report once that there are too many axes; the rest are left out."""
         if not self.parts.crowded:
-            self.ev.tell(messages.too_many_axes(name.span, MAX_AXES))
+            self.ev.tell(messages.limits.too_many_axes(name.span, MAX_AXES))
         self.parts.crowded = self.parts.damaged = True
         self.parts.broken.add(name.text)
 
@@ -288,7 +288,7 @@ class Checker:
         needed = ("model", "engine", "device", "workload")
         missing = [r for r in needed if r not in self.axes.tables and r not in self.parts.broken]
         if missing:
-            self.ev.tell(messages.missing_roles(self.block, missing))
+            self.ev.tell(messages.declarations.missing_roles(self.block, missing))
             self.parts.damaged = True
 
     # ------------------------------------------------------------ walks
@@ -309,7 +309,7 @@ class Checker:
             walks.append(ir.Walk(steps=steps))
             total += size(walks[-1], MAX_CELLS)
         if total > MAX_CELLS:
-            self.ev.tell(messages.too_many_cells(self._matrix_span(), total, MAX_CELLS))
+            self.ev.tell(messages.matrix.too_many_cells(self._matrix_span(), total, MAX_CELLS))
             return None
         if not self._few_pairs(total):
             return None
@@ -324,7 +324,7 @@ class Checker:
         design = self.parts.designs[0] if self.parts.designs else None
         if not isinstance(design, ast.Pairwise) or pairs <= MAX_PAIRS:
             return True
-        self.ev.tell(messages.too_many_pairs(design.span, cells, varied, MAX_PAIRS))
+        self.ev.tell(messages.limits.too_many_pairs(design.span, cells, varied, MAX_PAIRS))
         return False
 
     def _matrix_span(self) -> Span:
@@ -337,11 +337,11 @@ class Checker:
         for entry in include.entries:
             table = self.axes.tables.get(entry.name.text)
             if table is None:
-                self.ev.tell(messages.include_unknown_axis(entry.name, self.axes.order))
+                self.ev.tell(messages.matrix.include_unknown_axis(entry.name, self.axes.order))
                 failed = True
                 continue
             if entry.name.text in fixed:
-                self.ev.tell(messages.repeated(entry.name, fixed[entry.name.text][1]))
+                self.ev.tell(messages.declarations.repeated(entry.name, fixed[entry.name.text][1]))
                 failed = True
                 continue
             value = self.ev.value(entry.value, self.scope, table.want)
@@ -361,12 +361,12 @@ class Checker:
             if len(roles) == 1:
                 self._bind_to(table, roles[0])
             elif roles:
-                self.ev.tell(messages.ambiguous_axis(table.name.span, name, roles))
+                self.ev.tell(messages.matrix.ambiguous_axis(table.name.span, name, roles))
                 table.broken = True
             elif name not in clauses:
                 homes = [h for h in self.schema.homes(name) if h not in ROLES or h == "model"]
                 near = [k for r in ("workload", "engine", "device") for k in self.schema.attributes(r)]
-                self.ev.tell(messages.unbound_axis(table.name.span, name, [*near, *ROLES], homes))
+                self.ev.tell(messages.matrix.unbound_axis(table.name.span, name, [*near, *ROLES], homes))
                 table.broken = True
 
     def _takes(self, role: str, key: str) -> bool:
@@ -379,7 +379,7 @@ class Checker:
         key = table.name.text
         for value in owner.values:
             if isinstance(value, Ent) and key in value.attrs:
-                self.ev.tell(messages.already_set(table.name.span, key, role, value.name, value.spans.get(key)))
+                self.ev.tell(messages.matrix.already_set(table.name.span, key, role, value.name, value.spans.get(key)))
                 table.broken = True
                 return
         packs = [v.pack for v in owner.values if isinstance(v, Ent)]
@@ -390,7 +390,7 @@ class Checker:
         first = {shown: number for number, shown in reversed(list(enumerate(labels)))}
         for number, shown in enumerate(labels):
             if first[shown] != number:  # `64` and `64tok`
-                self.ev.tell(messages.duplicate_value(table.places[number], key, shown))
+                self.ev.tell(messages.matrix.duplicate_value(table.places[number], key, shown))
                 fine = False
         if not fine:
             table.broken = True
@@ -442,7 +442,7 @@ class Checker:
             return None
         self.tried[shown] = tried
         if tried.unknown:
-            self.ev.tell(messages.unknown_truth(condition.span, tried.why, clause))
+            self.ev.tell(messages.matrix.unknown_truth(condition.span, tried.why, clause))
         return tried
 
     def _reached(self, reads: tuple[int, ...], span: Span) -> Iterable[tuple[int, ...]]:
@@ -469,9 +469,9 @@ class Checker:
         for statement in self.parts.measures:
             for name in statement.metrics:
                 if name.text in found:
-                    self.ev.tell(messages.repeated_metric(name, found[name.text][1].span))
+                    self.ev.tell(messages.claims.repeated_metric(name, found[name.text][1].span))
                 elif name.text not in self.schema.metrics:
-                    self.ev.tell(messages.unknown_metric(name, tuple(self.schema.metrics)))
+                    self.ev.tell(messages.claims.unknown_metric(name, tuple(self.schema.metrics)))
                 else:
                     found[name.text] = (ir.Metric(name=name.text, optional=statement.optional), name)
                     self.origins.note(f"measure.{name.text}", name.text, name.span)
@@ -494,10 +494,10 @@ class Checker:
         per: list[str] = []
         for name in expect.per:
             if name.text not in self.axes.tables and not self.parts.damaged:
-                self.ev.tell(messages.per_not_axis(name, self.axes.order))
+                self.ev.tell(messages.claims.per_not_axis(name, self.axes.order))
                 claim = None
             elif name.text in per:
-                self.ev.tell(messages.repeated_per(name))
+                self.ev.tell(messages.claims.repeated_per(name))
             per.append(name.text)
         reads: tuple[int, ...] = ()
         true: tuple[tuple[int, ...], ...] | None = None
@@ -507,7 +507,7 @@ class Checker:
                 return None
             reads, true = tried.reads, tried.true
             if not true and not tried.unknown:
-                self.ev.tell(messages.where_matches_nothing(expect.condition.span))
+                self.ev.tell(messages.claims.where_matches_nothing(expect.condition.span))
         if claim is None:
             return None
         return ir.Expectation(
@@ -541,14 +541,16 @@ class Checker:
                 and not bench.excludes[number].unknown
                 and not _later_ones_took(bench, number, count)
             ):
-                self.ev.tell(messages.no_effect_exclude(exclude.span))
+                self.ev.tell(messages.matrix.no_effect_exclude(exclude.span))
         if count.repeated and self.parts.includes:
-            self.ev.tell(messages.duplicate_cells(self.parts.includes[0].span, count.repeated))
+            self.ev.tell(messages.matrix.duplicate_cells(self.parts.includes[0].span, count.repeated))
         if bench.design is not None and bench.design.kind == "sample" and not count.not_sampled:
-            self.ev.tell(messages.sample_too_large(self.parts.designs[0].span, bench.design.size or 0, count.cells))
+            self.ev.tell(
+                messages.matrix.sample_too_large(self.parts.designs[0].span, bench.design.size or 0, count.cells)
+            )
         if count.cells == 0:
             alone = [e.span for e, n in zip(self.parts.excludes, count.excluded, strict=True) if n == count.total]
-            self.ev.tell(messages.no_cells(alone[0] if alone else self._matrix_span(), clause=bool(alone)))
+            self.ev.tell(messages.matrix.no_cells(alone[0] if alone else self._matrix_span(), clause=bool(alone)))
             return None
         must = [name for m in self.parts.measures if not m.optional for name in m.metrics]
         feasible.combinations(self.ev, self.axes, bench, must)

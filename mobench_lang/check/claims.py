@@ -53,7 +53,7 @@ class Claims:
                 return None if inner is None else ir.Both(op="not", parts=(inner,))
             case ast.Binary(op="<" | "<=" | ">" | ">=" | "==" | "!="):
                 return self._comparison(expr)
-        self.ev.tell(messages.not_a_claim(expr.span))
+        self.ev.tell(messages.claims.not_a_claim(expr.span))
         return None
 
     def _comparison(self, expr: ast.Binary) -> ir.Claim | None:
@@ -66,12 +66,12 @@ class Claims:
             if "" in (left.base, right.base) and isinstance((left if left.base == "" else right).term, ir.Const):
                 bare, other = (left, right) if left.base == "" else (right, left)
                 assert isinstance(bare.term, ir.Const)  # noqa: S101 - tested above
-                self.ev.tell(messages.needs_unit(bare.span, bare.term.value, DIMENSIONS[other.base]))
+                self.ev.tell(messages.values.needs_unit(bare.span, bare.term.value, DIMENSIONS[other.base]))
             else:
-                self.ev.tell(messages.claim_units(expr, left.spoken, right.spoken, DIMENSIONS.get(left.base)))
+                self.ev.tell(messages.claims.claim_units(expr, left.spoken, right.spoken, DIMENSIONS.get(left.base)))
             return None
         if not (_is_measured(left.term) or _is_measured(right.term)):
-            self.ev.tell(messages.not_a_claim(expr.span))
+            self.ev.tell(messages.claims.not_a_claim(expr.span))
             return None
         op = cast(Literal["<", "<=", ">", ">=", "==", "!="], expr.op)
         return ir.Comparison(op=op, left=left.term, right=right.term)
@@ -85,20 +85,22 @@ class Claims:
             case ast.Call(function=ast.Name(text=name)) if name in AGGREGATES and self._about_metric(expr):
                 return self._aggregate(expr, cast(Function, name), ())
             case ast.Name(text=name) if name in self.known and self.env.find(name) is None:
-                self.ev.tell(messages.needs_aggregate(name, expr.span))
+                self.ev.tell(messages.claims.needs_aggregate(name, expr.span))
                 return None
             case ast.Member(value=ast.Name(text=name)) | ast.Call(function=ast.Member(value=ast.Name(text=name))) if (
                 name in self.known and self.env.find(name) is None
             ):  # `ttft.median`
                 member = expr if isinstance(expr, ast.Member) else expr.function
                 asked = member.name.text if isinstance(member, ast.Member) else ""
-                self.ev.tell(messages.needs_aggregate(name, expr.span, asked if asked in AGGREGATES else "median"))
+                self.ev.tell(
+                    messages.claims.needs_aggregate(name, expr.span, asked if asked in AGGREGATES else "median")
+                )
                 return None
             case ast.Binary(op="+" | "-" | "*" | "/") if _has_metric(expr, self.known):
                 return self._arithmetic(expr, inherited)
             case ast.Call(function=ast.Name(text=name)) if self._about_metric(expr) and name not in self.ev.functions:
                 assert isinstance(expr.function, ast.Name)  # noqa: S101 - matched
-                self.ev.tell(messages.bad_aggregate(expr.function.span, name, AGGREGATES))
+                self.ev.tell(messages.claims.bad_aggregate(expr.function.span, name, AGGREGATES))
                 return None
         value = self.ev.value(expr, self.env)
         if isinstance(value, Poison):
@@ -108,9 +110,9 @@ class Claims:
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
             return Typed(ir.Const(value=exact(Decimal(value)), unit=""), "", expr.span)
         if isinstance(value, Hidden | Word):
-            self.ev.tell(messages.not_a_claim(expr.span))
+            self.ev.tell(messages.claims.not_a_claim(expr.span))
             return None
-        self.ev.tell(messages.not_a_claim(expr.span))
+        self.ev.tell(messages.claims.not_a_claim(expr.span))
         return None
 
     def _about_metric(self, call: ast.Call) -> bool:
@@ -127,54 +129,54 @@ class Claims:
 
     def _aggregate(self, call: ast.Call, function: Function, replace: tuple[tuple[int, int], ...]) -> Typed | None:
         if len(call.args) != 1 or call.named:
-            self.ev.tell(messages.aggregate_argument(call.span, function))
+            self.ev.tell(messages.claims.aggregate_argument(call.span, function))
             return None
         argument = call.args[0]
         if isinstance(argument, ast.Call):
             return self._baseline(argument, function)
         if not isinstance(argument, ast.Name):
-            self.ev.tell(messages.aggregate_argument(call.span, function))
+            self.ev.tell(messages.claims.aggregate_argument(call.span, function))
             return None
         return self._of(function, argument, replace, call.span)
 
     def _of(self, function: Function, name: ast.Name, replace: tuple[tuple[int, int], ...], span: Span) -> Typed | None:
         info = self.known.get(name.text)
         if info is None:
-            self.ev.tell(messages.unknown_metric(name, tuple(self.known)))
+            self.ev.tell(messages.claims.unknown_metric(name, tuple(self.known)))
             return None
         if name.text not in self.measured:
-            self.ev.tell(messages.unmeasured(name, self.measured))
+            self.ev.tell(messages.claims.unmeasured(name, self.measured))
             return None
         if function in _FEW and not info.series and self.repeat < _FEW[function]:
-            self.ev.tell(messages.few_values(span, function, self.repeat, _FEW[function]))
+            self.ev.tell(messages.claims.few_values(span, function, self.repeat, _FEW[function]))
         base = "1" if function == "cv" else info.base
         return Typed(ir.Aggregate(function=function, metric=name.text, replace=replace), base, span)
 
     def _baseline(self, call: ast.Call, inherited: Function | None) -> Typed | None:
         """`baseline(metric, axis = value)`: the aggregate of the claim, of the cell with those axes replaced."""
         if len(call.args) != 1:
-            self.ev.tell(messages.bad_baseline(call.span, "takes one metric and the axes to replace"))
+            self.ev.tell(messages.claims.bad_baseline(call.span, "takes one metric and the axes to replace"))
             return None
         argument, function = call.args[0], inherited
         if isinstance(argument, ast.Call) and isinstance(argument.function, ast.Name) and len(argument.args) == 1:
             if argument.function.text not in AGGREGATES:
-                self.ev.tell(messages.bad_aggregate(argument.function.span, argument.function.text, AGGREGATES))
+                self.ev.tell(messages.claims.bad_aggregate(argument.function.span, argument.function.text, AGGREGATES))
                 return None
             function, argument = cast(Function, argument.function.text), argument.args[0]
         if not isinstance(argument, ast.Name):
-            self.ev.tell(messages.bad_baseline(argument.span, "is of a metric"))
+            self.ev.tell(messages.claims.bad_baseline(argument.span, "is of a metric"))
             return None
         if function is None:
-            self.ev.tell(messages.needs_aggregate(argument.text, argument.span))
+            self.ev.tell(messages.claims.needs_aggregate(argument.text, argument.span))
             return None
         names = [arg.name for arg in call.named]
         for name in names:
             first = next(n for n in names if n.text == name.text)
             if first is not name:
-                self.ev.tell(messages.repeated(name, first.span))
+                self.ev.tell(messages.declarations.repeated(name, first.span))
                 return None
         if not call.named:
-            self.ev.tell(messages.bad_baseline(call.span, "names no axis to replace"))
+            self.ev.tell(messages.claims.bad_baseline(call.span, "names no axis to replace"))
             return None
         replace = [self._replacement(arg.name, arg.value) for arg in call.named]
         if any(r is None for r in replace):
@@ -184,7 +186,7 @@ class Claims:
     def _replacement(self, name: ast.Name, expr: ast.Expr) -> tuple[int, int] | None:
         table = self.axes.tables.get(name.text)
         if table is None:
-            self.ev.tell(messages.per_not_axis(name, self.axes.order, "baseline"))
+            self.ev.tell(messages.claims.per_not_axis(name, self.axes.order, "baseline"))
             return None
         if table.broken:
             return None
@@ -195,7 +197,7 @@ class Claims:
         number = table.index.get(label(value))
         if number is None:
             self.ev.tell(
-                messages.bad_baseline(expr.span, f"replaces `{name.text}` by a value that is not on that axis")
+                messages.claims.bad_baseline(expr.span, f"replaces `{name.text}` by a value that is not on that axis")
             )
             return None
         return self.axes.order.index(name.text), number
@@ -207,7 +209,7 @@ class Claims:
         op = cast(Literal["+", "-", "*", "/"], expr.op)
         base = _result(op, left, right)
         if base is None:
-            self.ev.tell(messages.claim_arithmetic(expr.op_span, op, left.spoken, right.spoken))
+            self.ev.tell(messages.claims.claim_arithmetic(expr.op_span, op, left.spoken, right.spoken))
             return None
         left_term, right_term = left.term, right.term
         if op in "+-" and (left.base, right.base) == ("1", "pp"):

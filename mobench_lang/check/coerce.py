@@ -39,7 +39,7 @@ def coerce(  # noqa: PLR0917 - a value with its whole context
     if isinstance(value, Poison | Hidden):
         return value
     made = _typed(ev, value, want, key, span, expr)
-    return ev.tell(messages.wrong_type(span, key, want, value, ev.words(want))) if made is None else made
+    return ev.tell(messages.values.wrong_type(span, key, want, value, ev.words(want))) if made is None else made
 
 
 def _typed(  # noqa: PLR0917 - a value with its whole context
@@ -64,7 +64,7 @@ def _typed(  # noqa: PLR0917 - a value with its whole context
             return value if isinstance(value, str) else None
         case "enum" | "quant" | "target":
             if isinstance(value, Word) and value.text not in ev.words(want):
-                return ev.tell(messages.unknown_word(span, value.text, want, ev.words(want), []))
+                return ev.tell(messages.names.unknown_word(span, value.text, want, ev.words(want), []))
             return value if isinstance(value, Word) else None
         case "cpus":
             return _cpus(value)
@@ -87,7 +87,7 @@ def _int(ev: Evaluator, value: Val, want: Attribute, key: str, span: Span) -> Va
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     if (want.min is not None and value < want.min) or (want.max is not None and value > want.max):
-        return ev.tell(messages.out_of_range(span, key, value, want))
+        return ev.tell(messages.values.out_of_range(span, key, value, want))
     return value
 
 
@@ -95,14 +95,14 @@ def _quantity(ev: Evaluator, value: Val, kind: str, key: str, span: Span) -> Val
     dimension = DIMENSION_OF[kind]
     if isinstance(value, Qty):
         if value.base != dimension.base:
-            return ev.tell(messages.wrong_dimension(span, key, value, dimension))
+            return ev.tell(messages.values.wrong_dimension(span, key, value, dimension))
         if value.value < 0 and kind not in ("temperature", "difference"):
-            return ev.tell(messages.negative(span, key, value))
+            return ev.tell(messages.values.negative(span, key, value))
         return value
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         if kind == "ratio" and isinstance(value, Decimal | int) and 0 <= value <= 1:
             return Qty(Decimal(value), "1")
-        return ev.tell(messages.needs_unit(span, Decimal(value), dimension))
+        return ev.tell(messages.values.needs_unit(span, Decimal(value), dimension))
     return None
 
 

@@ -26,7 +26,7 @@ def declare(ev: Evaluator, block: ast.Block, env: Env) -> Ent:
     kind = block.kind.text
     reserved = ev.schema.blocks[kind].reserved
     if reserved:
-        ev.tell(messages.reserved(block.head, f"`{kind}`", reserved))
+        ev.tell(messages.declarations.reserved(block.head, f"`{kind}`", reserved))
         return Ent(kind, block.name.text, block.name.text, "", {}, {}, block.head, damaged=True)
     parent = _parent(ev, block, env)
     body = attributes_of(ev, block.body)
@@ -37,7 +37,7 @@ def declare(ev: Evaluator, block: ast.Block, env: Env) -> Ent:
         pack = target.text if isinstance(target, Word) and target.text in ev.schema.targets else ""
         damaged = damaged or not pack
     if kind == "engine" and parent is None and not damaged:
-        ev.tell(messages.engine_without_parent(block.name, sorted(ev.schema.engines)))
+        ev.tell(messages.declarations.engine_without_parent(block.name, sorted(ev.schema.engines)))
         damaged = True
     known = ev.schema.attributes(kind, pack)
     attrs: dict[str, Val] = dict(parent.attrs) if parent else {}
@@ -48,7 +48,7 @@ def declare(ev: Evaluator, block: ast.Block, env: Env) -> Ent:
         damaged = damaged or isinstance(value, Poison)
     missing = [] if damaged else [k for k, info in known.items() if info.required and k not in attrs]
     for key in missing:
-        ev.tell(messages.missing_attribute(block, key, known[key]))
+        ev.tell(messages.declarations.missing_attribute(block, key, known[key]))
         damaged = True
     attrs = {k: v for k, v in attrs.items() if not isinstance(v, Poison)}
     identity = object()
@@ -89,7 +89,7 @@ def _parent(ev: Evaluator, block: ast.Block, env: Env) -> Ent | None:
     if isinstance(value, Poison | Hidden):
         return None
     if not isinstance(value, Ent) or value.kind != block.kind.text:
-        ev.tell(messages.wrong_parent(block.parent.span, block.kind.text, value))
+        ev.tell(messages.declarations.wrong_parent(block.parent.span, block.kind.text, value))
         return None
     return value
 
@@ -101,16 +101,16 @@ def attributes_of(ev: Evaluator, body: Iterable[ast.Stmt]) -> dict[str, ast.Attr
         match stmt:
             case ast.Attr():
                 if stmt.name.text in found:
-                    ev.tell(messages.repeated(stmt.name, found[stmt.name.text].name.span))
+                    ev.tell(messages.declarations.repeated(stmt.name, found[stmt.name.text].name.span))
                 elif stmt.optional:
-                    ev.tell(messages.optional_not_here(stmt.name))
+                    ev.tell(messages.declarations.optional_not_here(stmt.name))
                     found[stmt.name.text] = stmt
                 else:
                     found[stmt.name.text] = stmt
             case ast.Broken():
                 pass
             case _:
-                ev.tell(messages.not_in_this_block(stmt))
+                ev.tell(messages.declarations.not_in_this_block(stmt))
     return found
 
 
@@ -124,7 +124,11 @@ def _attribute(  # noqa: PLR0917 - a value with its whole context
             info = ev.schema.attributes(kind).get(key)  # the target's own fault has been reported
         if info is None:
             ev.value(attr.value, env)
-            return ev.tell(messages.unknown_attribute(attr.name, kind, pack, sorted(known), ev.schema.homes(key, kind)))
+            return ev.tell(
+                messages.declarations.unknown_attribute(
+                    attr.name, kind, pack, sorted(known), ev.schema.homes(key, kind)
+                )
+            )
     return coerce(ev, ev.value(attr.value, env, info), info, key, attr.value.span, attr.value)
 
 
@@ -133,7 +137,7 @@ def refine(ev: Evaluator, base: Ent, entries: Iterable[ast.Arg], env: Env, span:
     entries = tuple(entries)
     for entry in entries:
         if entry.name.text == "target" and base.kind == "device":
-            return ev.tell(messages.target_is_fixed(entry.name, base.name))
+            return ev.tell(messages.declarations.target_is_fixed(entry.name, base.name))
     made = attributes_from(ev, base.kind, base.pack, entries, env)
     if made is None:
         return POISON
@@ -155,7 +159,7 @@ def attributes_from(
     spans: dict[str, Span] = {}
     for entry in entries:
         if entry.name.text in attrs:
-            ev.tell(messages.repeated(entry.name, spans[entry.name.text]))
+            ev.tell(messages.declarations.repeated(entry.name, spans[entry.name.text]))
             continue
         attr = ast.Attr(entry.span, entry.name, False, entry.value)
         attrs[entry.name.text] = _attribute(ev, kind, pack, known, attr, env)
@@ -178,9 +182,9 @@ def check_workload(ev: Evaluator, value: Ent) -> bool:
         return True
     has = [k for k in ("prompt", "prompts") if k in value.attrs]
     if len(has) != 1:
-        ev.tell(messages.workload_prompt(value.span, value.name, both=bool(has)))
+        ev.tell(messages.declarations.workload_prompt(value.span, value.name, both=bool(has)))
         return False
     strange = [k for k in ("think", "between", "raw") if k in value.attrs] if has == ["prompt"] else []
     for key in strange:
-        ev.tell(messages.not_for_random(value.spans[key], value.name, key))
+        ev.tell(messages.declarations.not_for_random(value.spans[key], value.name, key))
     return not strange

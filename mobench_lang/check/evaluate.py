@@ -84,7 +84,7 @@ class Evaluator:
 
     def tell(self, found: Diagnostic) -> Poison:
         """Report a fault and give the value that keeps quiet about what follows."""
-        if not self.quiet or found.code == messages.UNKNOWN_NAME:
+        if not self.quiet or found.code == messages.names.UNKNOWN_NAME:
             self.report(found)
         return POISON
 
@@ -94,9 +94,9 @@ class Evaluator:
         bound = env.find(expr.text)
         if bound is not None:
             if bound.namespace is not None:
-                return self.tell(messages.namespace_as_value(expr, self.budget.near(sorted(bound.namespace))))
+                return self.tell(messages.names.namespace_as_value(expr, self.budget.near(sorted(bound.namespace))))
             if bound.outside:
-                return self.tell(messages.axis_without_value(expr, bound.span))
+                return self.tell(messages.names.axis_without_value(expr, bound.span))
             if isinstance(bound.value, Ent) and expr.text in self.words(want):
                 return Word(
                     expr.text
@@ -106,11 +106,13 @@ class Evaluator:
         if expr.text in words:
             return Word(expr.text)
         if words and want is not None:
-            return self.tell(messages.unknown_word(expr.span, expr.text, want, words, self.budget.near(env.names())))
+            return self.tell(
+                messages.names.unknown_word(expr.span, expr.text, want, words, self.budget.near(env.names()))
+            )
         if want is None and expr.text in self.schema.words:
             return Word(expr.text)
         known = self.budget.near(chain(env.names(), self.functions))
-        return self.tell(messages.unknown_name(expr.span, expr.text, known, want))
+        return self.tell(messages.names.unknown_name(expr.span, expr.text, known, want))
 
     def words(self, want: Attribute | None) -> tuple[str, ...]:
         """The words that an attribute accepts."""
@@ -126,7 +128,7 @@ class Evaluator:
         return ()
 
     def _int(self, value: int, span: Span) -> Val:
-        return value if -MAX_INT < value < MAX_INT else self.tell(messages.too_large(span))
+        return value if -MAX_INT < value < MAX_INT else self.tell(messages.limits.too_large(span))
 
     def _string(self, expr: ast.String, env: Env) -> Val:
         pieces: list[str] = []
@@ -138,11 +140,11 @@ class Evaluator:
             if isinstance(value, Poison | Hidden):
                 return value
             if is_list(value) or isinstance(value, Rec):
-                return self.tell(messages.not_printable(part.span, kind_of(value)))
+                return self.tell(messages.values.not_printable(part.span, kind_of(value)))
             pieces.append(label(value))
         joined = "".join(pieces)
         if len(joined) > MAX_TEXT:
-            return self.tell(messages.too_large(expr.span))
+            return self.tell(messages.limits.too_large(expr.span))
         return joined if self.work(len(joined) // 100, expr.span) else POISON
 
     # ------------------------------------------------------------ lists
@@ -156,12 +158,12 @@ class Evaluator:
     def _comprehension(self, expr: ast.Comprehension, env: Env, want: Attribute | None) -> Val:
         shadowed = env.find(expr.name.text)
         if shadowed is not None:
-            self.tell(messages.shadows(expr.name, shadowed.span))
+            self.tell(messages.names.shadows(expr.name, shadowed.span))
         source = self.value(expr.source, env)
         if isinstance(source, Poison | Hidden):
             return source
         if not is_list(source):
-            return self.tell(messages.not_a_list(expr.source.span, kind_of(source)))
+            return self.tell(messages.values.not_a_list(expr.source.span, kind_of(source)))
         assert isinstance(source, Sequence)  # noqa: S101 - is_list said so
         if not source:
             return self._unvisited(expr.result, Local(env, expr.name.text, Bound(Hidden("no element"), None)), ())
@@ -217,11 +219,11 @@ class Evaluator:
         if not self.budget.told:
             self.budget.told = True
             if self.budget.combinations < 0:
-                self.report(messages.over_combinations(span, MAX_COMBINATIONS))
+                self.report(messages.limits.over_combinations(span, MAX_COMBINATIONS))
             elif self.budget.values < 0:
-                self.report(messages.over_budget(span, MAX_VALUES))
+                self.report(messages.limits.over_budget(span, MAX_VALUES))
             else:
-                self.report(messages.over_steps(span, MAX_STEPS))
+                self.report(messages.limits.over_steps(span, MAX_STEPS))
         return POISON
 
     def _range(self, expr: ast.Range, env: Env) -> Val:
@@ -236,28 +238,28 @@ class Evaluator:
             return self._int_range(expr, start, stop, step)
         if isinstance(start, Qty) and isinstance(stop, Qty) and start.base == stop.base:
             return self._qty_range(expr, start, stop, step)
-        return self.tell(messages.bad_range(expr.span, kind_of(start), kind_of(stop)))
+        return self.tell(messages.values.bad_range(expr.span, kind_of(start), kind_of(stop)))
 
     def _int_range(self, expr: ast.Range, start: int, stop: int, step: Val) -> Val:
         if start > stop:
-            return self.tell(messages.empty_range(expr, str(start), str(stop)))
+            return self.tell(messages.values.empty_range(expr, str(start), str(stop)))
         if expr.geometric:
             return self._geometric(expr, Decimal(start), Decimal(stop), step, int)
         if step is None:
             step = 1
         if not isinstance(step, int) or isinstance(step, bool) or step < 1:
-            return self.tell(messages.bad_step(expr.step.span if expr.step else expr.span))
+            return self.tell(messages.values.bad_step(expr.step.span if expr.step else expr.span))
         made = range(start, stop + 1, step)
         return made if self.charge(len(made), expr.span) else POISON
 
     def _qty_range(self, expr: ast.Range, start: Qty, stop: Qty, step: Val) -> Val:
         if start.value > stop.value:
-            return self.tell(messages.empty_range(expr, units.show(start), units.show(stop)))
+            return self.tell(messages.values.empty_range(expr, units.show(start), units.show(stop)))
         if expr.geometric:
             return self._geometric(expr, start.value, stop.value, step, lambda d: Qty(d, start.base))
         difference = "mK" if start.base == "m°C" else start.base
         if not isinstance(step, Qty) or step.base != difference or step.value <= 0:
-            return self.tell(messages.range_needs_step(expr, units.show(start)))
+            return self.tell(messages.values.range_needs_step(expr, units.show(start)))
         count = int((stop.value - start.value) / step.value) + 1
         if not self.charge(count, expr.span):
             return POISON
@@ -267,13 +269,13 @@ class Evaluator:
         self, expr: ast.Range, start: Decimal, stop: Decimal, factor: Val, make: Callable[[Decimal], Val]
     ) -> Val:
         if not isinstance(factor, int | Decimal) or isinstance(factor, bool) or factor <= 1 or start <= 0:
-            return self.tell(messages.bad_factor(expr.step.span if expr.step else expr.span))
+            return self.tell(messages.values.bad_factor(expr.step.span if expr.step else expr.span))
         found: list[Val] = []
         value = start
         while value <= stop:
             made = make(value)
             if (found and same(found[-1], made)) or not self.charge(1, expr.span):
-                return self.tell(messages.bad_factor(expr.step.span if expr.step else expr.span))
+                return self.tell(messages.values.bad_factor(expr.step.span if expr.step else expr.span))
             found.append(made)
             value = ARITHMETIC.multiply(value, Decimal(factor))
         return tuple(found)
@@ -296,14 +298,14 @@ class Evaluator:
                 return -value
             case Qty():
                 return Qty(-value.value, value.base)
-        return self.tell(messages.bad_operand(expr.span, "-", kind_of(value)))
+        return self.tell(messages.values.bad_operand(expr.span, "-", kind_of(value)))
 
     def truth(self, expr: ast.Expr, env: Env) -> bool | Hidden | Poison:
         """The value of a condition."""
         value = self.value(expr, env)
         if isinstance(value, bool | Hidden | Poison):
             return value
-        return self.tell(messages.not_a_condition(expr.span, kind_of(value)))
+        return self.tell(messages.values.not_a_condition(expr.span, kind_of(value)))
 
     def _binary(self, expr: ast.Binary, env: Env) -> Val:
         if expr.op in ("and", "or"):
@@ -327,15 +329,15 @@ class Evaluator:
         try:
             value = compute()
         except ZeroDivisionError:
-            return self.tell(messages.division_by_zero(span))
+            return self.tell(messages.values.division_by_zero(span))
         except DecimalException:
-            return self.tell(messages.too_large(span))
+            return self.tell(messages.limits.too_large(span))
         return self._int(value, span) if isinstance(value, int) and not isinstance(value, bool) else value
 
     def _arithmetic(self, expr: ast.Binary, left: Val, right: Val) -> Val:
         made = arithmetic(expr.op, left, right)
         if made is None:
-            return self.tell(messages.bad_operands(expr.op_span, expr.op, kind_of(left), kind_of(right)))
+            return self.tell(messages.values.bad_operands(expr.op_span, expr.op, kind_of(left), kind_of(right)))
         return made
 
     def _logic(self, expr: ast.Binary, env: Env) -> Val:
@@ -360,11 +362,11 @@ class Evaluator:
             return left if isinstance(left, Hidden) else right
         if expr.op == "in":
             if not is_list(right):
-                return self.tell(messages.not_a_list(expr.right.span, kind_of(right)))
+                return self.tell(messages.values.not_a_list(expr.right.span, kind_of(right)))
             assert isinstance(right, Sequence)  # noqa: S101 - is_list said so
             return self._within(left, right, expr.span)
         if not comparable(left, right, ordered=expr.op not in ("==", "!=")):
-            return self.tell(messages.not_comparable(expr, kind_of(left), kind_of(right)))
+            return self.tell(messages.values.not_comparable(expr, kind_of(left), kind_of(right)))
         if is_list(left) and not self.work(weight(left, self.budget.steps), expr.span):
             return POISON
         return compare(expr.op, left, right)
@@ -424,7 +426,7 @@ class Evaluator:
                 inner = bound.namespace.get(expr.name.text)
                 if inner is None:
                     near = self.budget.near(sorted(bound.namespace))
-                    return self.tell(messages.not_exported(expr.name, expr.value.text, near))
+                    return self.tell(messages.imports.not_exported(expr.name, expr.value.text, near))
                 return inner.value
         owner = self.value(expr.value, env)
         if isinstance(owner, Poison | Hidden):
@@ -432,9 +434,9 @@ class Evaluator:
         if isinstance(owner, Rec):
             if expr.name.text in owner.fields:
                 return owner.fields[expr.name.text]
-            return self.tell(messages.no_field(expr.name, "this record", sorted(owner.fields)))
+            return self.tell(messages.values.no_field(expr.name, "this record", sorted(owner.fields)))
         if not isinstance(owner, Ent):
-            return self.tell(messages.no_members(expr.span, kind_of(owner)))
+            return self.tell(messages.values.no_members(expr.span, kind_of(owner)))
         if expr.name.text == "name":
             return owner.name
         if expr.name.text in owner.attrs:
@@ -444,7 +446,7 @@ class Evaluator:
             return POISON if owner.damaged else Hidden(f"{owner.kind} `{owner.name}` does not set `{expr.name.text}`")
         if owner.kind in ("device", "engine") and expr.name.text in self.schema.attributes(owner.kind):
             return Hidden(f"{owner.kind} `{owner.name}` has no `{expr.name.text}`")
-        return self.tell(messages.no_field(expr.name, f"{owner.kind} `{owner.name}`", sorted([*known, "name"])))
+        return self.tell(messages.values.no_field(expr.name, f"{owner.kind} `{owner.name}`", sorted([*known, "name"])))
 
     def _index(self, expr: ast.Index, env: Env) -> Val:
         owner, index = self.value(expr.value, env), self.value(expr.index, env)
@@ -452,13 +454,13 @@ class Evaluator:
             if isinstance(value, Poison | Hidden):
                 return value
         if not is_list(owner):
-            return self.tell(messages.not_a_list(expr.value.span, kind_of(owner)))
+            return self.tell(messages.values.not_a_list(expr.value.span, kind_of(owner)))
         assert isinstance(owner, Sequence)  # noqa: S101 - is_list said so
         if not _whole(index):
-            return self.tell(messages.bad_index(expr.index.span, kind_of(index)))
+            return self.tell(messages.values.bad_index(expr.index.span, kind_of(index)))
         assert isinstance(index, int)  # noqa: S101 - _whole said so
         if not 0 <= index < len(owner):
-            return self.tell(messages.index_out_of_range(expr.index.span, index, len(owner)))
+            return self.tell(messages.values.index_out_of_range(expr.index.span, index, len(owner)))
         return owner[index]
 
     def _call(self, expr: ast.Call, env: Env) -> Val:
@@ -468,17 +470,17 @@ class Evaluator:
                 return owner
             name = f".{expr.function.name.text}"
             if name not in self.functions or not isinstance(owner, Ent):
-                return self.tell(messages.no_method(expr.function.name, kind_of(owner)))
+                return self.tell(messages.functions.no_method(expr.function.name, kind_of(owner)))
             return self.functions[name](self, expr, env, owner)
         if not isinstance(expr.function, ast.Name):
-            return self.tell(messages.not_callable(expr.function.span))
+            return self.tell(messages.functions.not_callable(expr.function.span))
         function = self.functions.get(expr.function.text)
         if function is not None:
             return function(self, expr, env)
         if env.find(expr.function.text) is not None:
-            return self.tell(messages.not_callable(expr.function.span))
+            return self.tell(messages.functions.not_callable(expr.function.span))
         known = [f for f in self.functions if not f.startswith(".")]
-        return self.tell(messages.unknown_function(expr.function.span, expr.function.text, known))
+        return self.tell(messages.functions.unknown_function(expr.function.span, expr.function.text, known))
 
     def _refine(self, expr: ast.Refine, env: Env) -> Val:
         from mobench_lang.check.entities import refine
@@ -489,7 +491,7 @@ class Evaluator:
                 self._unvisited(entry.value, env, None)
             return base
         if not isinstance(base, Ent):
-            return self.tell(messages.cannot_refine(expr.base.span, kind_of(base)))
+            return self.tell(messages.functions.cannot_refine(expr.base.span, kind_of(base)))
         return refine(self, base, expr.entries, env, expr.span)
 
 

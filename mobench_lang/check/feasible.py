@@ -57,7 +57,7 @@ def metric(ev: Evaluator, axes: Axes, name: ast.Name) -> None:
         if any(name.text in m.metrics for m in ev.schema.engines.values()):
             continue
         ev.tell(
-            messages.metric_not_delivered(
+            messages.capabilities.metric_not_delivered(
                 name.span, name.text, device.name, device.pack, ev.schema.targets_with(name.text)
             )
         )
@@ -73,7 +73,7 @@ def condition(ev: Evaluator, axes: Axes, attr: ast.Attr, value: Val) -> None:
         if target is None:
             continue
         if not attr.optional and key not in target.conditions:
-            ev.tell(messages.condition_not_settable(attr.name.span, key, device.name, device.pack, able))
+            ev.tell(messages.capabilities.condition_not_settable(attr.name.span, key, device.name, device.pack, able))
             return
         for conflict in target.conflicts:
             address = device.attrs.get(conflict.attribute)
@@ -81,7 +81,7 @@ def condition(ev: Evaluator, axes: Axes, attr: ast.Attr, value: Val) -> None:
                 continue
             if re.search(conflict.pattern, label(address)):
                 where = device.spans.get(conflict.attribute)
-                ev.tell(messages.airplane_conflict(attr.span, conflict, device.name, where))
+                ev.tell(messages.capabilities.airplane_conflict(attr.span, conflict, device.name, where))
                 return
 
 
@@ -90,7 +90,7 @@ def sensor(ev: Evaluator, axes: Axes, span: Span) -> None:
     for device in _entities(axes, "device"):
         target = ev.schema.targets.get(device.pack)
         if target is not None and not any(name.endswith("_temp") for name in target.metrics):
-            ev.tell(messages.no_gate_sensor(span, device.name, device.pack))
+            ev.tell(messages.procedure.no_gate_sensor(span, device.name, device.pack))
             return
 
 
@@ -110,7 +110,7 @@ def timeout(ev: Evaluator, axes: Axes, protocol: ir.Protocol, written: tuple[Val
         for name, least in need.items():
             if least > protocol.timeout_ns:
                 shown = units.show(Qty(Decimal(least), "ns"))
-                ev.tell(messages.timeout_too_short(written[1], units.show(written[0]), shown, name))
+                ev.tell(messages.procedure.timeout_too_short(written[1], units.show(written[0]), shown, name))
                 break
     return protocol
 
@@ -208,7 +208,7 @@ def _quant(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | 
     manifest = ev.schema.engines.get(engine.pack)
     if manifest is None or quant.text in manifest.quants:
         return None
-    return messages.quant_not_run(spans[1], engine.name, quant.text, manifest.quants)
+    return messages.capabilities.quant_not_run(spans[1], engine.name, quant.text, manifest.quants)
 
 
 def _target(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
@@ -218,7 +218,7 @@ def _target(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic |
     manifest = ev.schema.engines.get(engine.pack)
     if manifest is None or not manifest.targets or device.pack in manifest.targets:
         return None
-    return messages.engine_not_on_target(spans[0], engine.name, device.pack, manifest.targets)
+    return messages.capabilities.engine_not_on_target(spans[0], engine.name, device.pack, manifest.targets)
 
 
 def _context(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
@@ -238,7 +238,7 @@ def _context(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic
     if need <= limit:
         return None
     detail = " + ".join(f"{k} {v}" for k, v in parts.items())
-    return messages.context_too_small(spans[1], owner, limit, workload.name, need, detail)
+    return messages.capabilities.context_too_small(spans[1], owner, limit, workload.name, need, detail)
 
 
 def _ram(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | None:
@@ -248,7 +248,9 @@ def _ram(ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic | No
     size, ram = size_of(ev, model, quant.text), device.attrs.get("ram")
     if not isinstance(size, Qty) or not isinstance(ram, Qty) or size.value <= ram.value:
         return None
-    return messages.ram_too_small(spans[0], model.name, quant.text, _bytes(size), device.name, units.show(ram))
+    return messages.capabilities.ram_too_small(
+        spans[0], model.name, quant.text, _bytes(size), device.name, units.show(ram)
+    )
 
 
 def _ram_as_published(axes: Axes) -> Find:
@@ -261,7 +263,7 @@ def _ram_as_published(axes: Axes) -> Find:
         size, ram = size_of(ev, model, None), device.attrs.get("ram")
         if not isinstance(size, Qty) or not isinstance(ram, Qty) or size.value <= ram.value:
             return None
-        return messages.ram_too_small(spans[0], model.name, "", _bytes(size), device.name, units.show(ram))
+        return messages.capabilities.ram_too_small(spans[0], model.name, "", _bytes(size), device.name, units.show(ram))
 
     return find
 
@@ -278,7 +280,7 @@ def _meter(_ev: Evaluator, values: list[Val], spans: list[Span]) -> Diagnostic |
     targets = meter.attrs.get("targets")
     if not isinstance(targets, tuple) or device.pack in targets:
         return None
-    return messages.meter_not_on_target(
+    return messages.capabilities.meter_not_on_target(
         device.spans.get("meter", spans[0]), meter.name, device.pack, [label(t) for t in targets]
     )
 
@@ -299,7 +301,9 @@ def _window(bench: ir.Bench) -> Find:
         if interval.value * READINGS <= duration.value:
             return None
         where = device.spans.get("meter", spans[0])
-        return messages.meter_too_slow(where, meter.name, units.show(interval), units.show(duration), workload.name)
+        return messages.capabilities.meter_too_slow(
+            where, meter.name, units.show(interval), units.show(duration), workload.name
+        )
 
     return find
 
@@ -325,7 +329,9 @@ def _storage(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
         total = sum((s.value for s in sizes if isinstance(s, Qty)), Decimal(0))
         if total > room.value:
             where = owner.spans.get("storage", devices.places[number])
-            ev.tell(messages.storage_too_small(where, owner.name, _bytes(Qty(total, "B")), units.show(room)))
+            ev.tell(
+                messages.capabilities.storage_too_small(where, owner.name, _bytes(Qty(total, "B")), units.show(room))
+            )
 
 
 def charge(ev: Evaluator, axes: Axes, bench: ir.Bench, charger: Span | None) -> None:
@@ -359,7 +365,9 @@ def charge(ev: Evaluator, axes: Axes, bench: ir.Bench, charger: Span | None) -> 
         found = battery(to_ir(device), computing, waiting, 0, conditions.get("battery_floor"))
         if isinstance(device, Ent) and found.least is not None and found.is_too_small:
             ev.tell(
-                messages.battery_too_small(charger, device.name, found.least, found.floor, device.spans.get("battery"))
+                messages.procedure.battery_too_small(
+                    charger, device.name, found.least, found.floor, device.spans.get("battery")
+                )
             )
 
 
@@ -410,13 +418,13 @@ def _sources(ev: Evaluator, axes: Axes, bench: ir.Bench) -> None:
                 exists = False
             locked = ev.lock.local(folder.path, file)
             if not exists:
-                ev.tell(messages.missing_model_file(place, file, _elsewhere(model, place)))
+                ev.tell(messages.capabilities.missing_model_file(place, file, _elsewhere(model, place)))
             elif locked is not None and _is_other(path, locked):
-                ev.tell(messages.changed_model_file(place, file, _elsewhere(model, place)))
+                ev.tell(messages.capabilities.changed_model_file(place, file, _elsewhere(model, place)))
         if _floats(model):
             quants = [_quant_of(axes, q) for q in sorted(needed.get(number, ()))]
             if any(locked_file(ev.lock, model, q) is None for q in quants):
-                ev.tell(messages.unpinned(place, model.name, _elsewhere(model, place)))
+                ev.tell(messages.capabilities.unpinned(place, model.name, _elsewhere(model, place)))
 
 
 def _floats(model: Val) -> bool:

@@ -88,22 +88,22 @@ def arguments(ev: Evaluator, call: ast.Call, env: Env, signature: Signature) -> 
     given: dict[str, ast.Expr] = {}
     order = [name for name, _, _ in signature.parameters]
     if len(call.args) > len(order):
-        ev.tell(messages.too_many_arguments(call.args[len(order)].span, signature.name, order))
+        ev.tell(messages.functions.too_many_arguments(call.args[len(order)].span, signature.name, order))
         return None
     given.update(zip(order, call.args, strict=False))
     for arg in call.named:
         if arg.name.text not in order:
-            ev.tell(messages.unknown_argument(arg.name, signature.name, order))
+            ev.tell(messages.functions.unknown_argument(arg.name, signature.name, order))
             return None
         if arg.name.text in given:
-            ev.tell(messages.repeated(arg.name, given[arg.name.text].span))
+            ev.tell(messages.declarations.repeated(arg.name, given[arg.name.text].span))
             return None
         given[arg.name.text] = arg.value
     found: dict[str, Val] = {}
     for name, kind, optional in signature.parameters:
         if name not in given:
             if not optional:
-                ev.tell(messages.missing_argument(call.span, signature.name, name, order))
+                ev.tell(messages.functions.missing_argument(call.span, signature.name, name, order))
                 return None
             found[name] = None
             continue
@@ -123,7 +123,7 @@ def _hf(ev: Evaluator, call: ast.Call, env: Env) -> Val:
         return POISON
     repo = args["repo"]
     if isinstance(repo, str) and (repo.count("/") != 1 or not all(repo.split("/")) or repo != repo.strip()):
-        return ev.tell(messages.bad_repo(call.args[0].span if call.args else call.span, repo))
+        return ev.tell(messages.functions.bad_repo(call.args[0].span if call.args else call.span, repo))
     return Rec({"kind": "hf", **args})
 
 
@@ -135,9 +135,9 @@ def _path(ev: Evaluator, call: ast.Call, env: Env, folder: Path | None) -> Val:
     if not isinstance(file, str):
         return file
     if not file or "\0" in file:
-        return ev.tell(messages.bad_path(call.span))
+        return ev.tell(messages.functions.bad_path(call.span))
     if Path(file).is_absolute():
-        ev.tell(messages.absolute_path(call.span, file))
+        ev.tell(messages.functions.absolute_path(call.span, file))
     return Rec({"kind": "path", "file": file, "folder": Folder(folder)})
 
 
@@ -148,15 +148,15 @@ def _bundled(ev: Evaluator, call: ast.Call, env: Env) -> Val:
     name = args["name"]
     parts = str(name).split("/")
     if any(p in ("", ".", "..") for p in parts):
-        return ev.tell(messages.bad_path(call.span))
+        return ev.tell(messages.functions.bad_path(call.span))
     if not shipped().joinpath(*parts).is_file():
-        return ev.tell(messages.not_bundled(call.span, str(name)))
+        return ev.tell(messages.functions.not_bundled(call.span, str(name)))
     return Rec({"kind": "bundled", **args})
 
 
 def _secret(ev: Evaluator, call: ast.Call, env: Env) -> Val:
     arguments(ev, call, env, SIGNATURES["secret"])
-    return ev.tell(messages.reserved(call.span, "`secret`", "no attribute of this version takes a secret"))
+    return ev.tell(messages.declarations.reserved(call.span, "`secret`", "no attribute of this version takes a secret"))
 
 
 def _jsonl(ev: Evaluator, call: ast.Call, env: Env, folder: Path | None, read: Callable[[Path], str | None]) -> Val:
@@ -168,7 +168,7 @@ def _jsonl(ev: Evaluator, call: ast.Call, env: Env, folder: Path | None, read: C
         return file
     content = read((folder or Path()) / file)
     if content is None:
-        return ev.tell(messages.missing_file(call.span, file))
+        return ev.tell(messages.functions.missing_file(call.span, file))
     rows: list[Val] = []
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
@@ -176,9 +176,9 @@ def _jsonl(ev: Evaluator, call: ast.Call, env: Env, folder: Path | None, read: C
         try:
             row = json.loads(line, parse_float=_decimal, parse_int=_whole, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
-            return ev.tell(messages.bad_jsonl(call.span, file, number, str(error)))
+            return ev.tell(messages.functions.bad_jsonl(call.span, file, number, str(error)))
         if not isinstance(row, dict):
-            return ev.tell(messages.bad_jsonl(call.span, file, number, "not an object"))
+            return ev.tell(messages.functions.bad_jsonl(call.span, file, number, "not an object"))
         rows.append(_from_json(row))
         if not ev.charge(1 + len(row), call.span):
             return POISON
@@ -220,16 +220,16 @@ def _generate(ev: Evaluator, call: ast.Call, env: Env) -> Val:
     known = ev.schema.attributes("workload")
     order = ["prompt", "output"]
     if len(call.args) > len(order):
-        return ev.tell(messages.too_many_arguments(call.args[2].span, "generate", order))
+        return ev.tell(messages.functions.too_many_arguments(call.args[2].span, "generate", order))
     named = [ast.Arg(a.span, ast.Name(a.span, order[i]), a) for i, a in enumerate(call.args)]
     attrs = attributes_from(ev, "workload", "", [*named, *call.named], env)
     if attrs is None:
         return POISON
     values, spans = attrs
     if "prompt" not in values and "prompts" not in values:
-        return ev.tell(messages.missing_argument(call.span, "generate", "prompt", list(known)))
+        return ev.tell(messages.functions.missing_argument(call.span, "generate", "prompt", list(known)))
     if "output" not in values:
-        return ev.tell(messages.missing_argument(call.span, "generate", "output", list(known)))
+        return ev.tell(messages.functions.missing_argument(call.span, "generate", "output", list(known)))
     keys = [k for k in known if k in values]
     if not ev.work(COST + sum(weight(v, ev.budget.steps) for v in values.values()), call.span):
         return POISON
@@ -241,7 +241,7 @@ def _generate(ev: Evaluator, call: ast.Call, env: Env) -> Val:
 def _size(ev: Evaluator, call: ast.Call, env: Env, owner: Ent) -> Val:
     if owner.kind != "model":
         assert isinstance(call.function, ast.Member)  # noqa: S101 - called as a method
-        return ev.tell(messages.no_method(call.function.name, kind_of(owner)))
+        return ev.tell(messages.functions.no_method(call.function.name, kind_of(owner)))
     signature = Signature("size", (_p("quant", "quant"),), "size", "")
     args = arguments(ev, call, env, signature)
     if args is None:
@@ -296,7 +296,7 @@ def _elements(ev: Evaluator, call: ast.Call, env: Env, name: str) -> Val:
         return value if ev.work(len(value), call.span) else POISON
     if isinstance(value, Hidden) or is_list(value):
         return value
-    return ev.tell(messages.not_a_list(call.args[0].span if call.args else call.span, kind_of(value)))
+    return ev.tell(messages.values.not_a_list(call.args[0].span if call.args else call.span, kind_of(value)))
 
 
 def _len(ev: Evaluator, call: ast.Call, env: Env) -> Val:
@@ -314,7 +314,7 @@ def _sum(ev: Evaluator, call: ast.Call, env: Env) -> Val:
             return item
         total = arithmetic("+", total, item)
         if total is None:
-            return ev.tell(messages.not_summable(call.span, "sum"))
+            return ev.tell(messages.functions.not_summable(call.span, "sum"))
     return total
 
 
@@ -324,13 +324,13 @@ def _extreme(ev: Evaluator, call: ast.Call, env: Env, op: str) -> Val:
     if not isinstance(items, Sequence) or isinstance(items, str):
         return items
     if not items:
-        return ev.tell(messages.empty_list(call.span, name))
+        return ev.tell(messages.functions.empty_list(call.span, name))
     best = items[0]
     for item in items:
         if isinstance(item, Poison | Hidden):
             return item
         if not comparable(item, best, ordered=True):
-            return ev.tell(messages.not_summable(call.span, name))
+            return ev.tell(messages.functions.not_summable(call.span, name))
         best = item if compare(op, item, best) else best
     return best
 
@@ -348,4 +348,4 @@ def _round(ev: Evaluator, call: ast.Call, env: Env) -> Val:
         return plain(Decimal(value).quantize(Decimal(1), ROUND_HALF_EVEN))
     if isinstance(value, Hidden):
         return value
-    return ev.tell(messages.bad_operand(call.span, "round", kind_of(value)))
+    return ev.tell(messages.values.bad_operand(call.span, "round", kind_of(value)))

@@ -65,7 +65,7 @@ def _own(instrument: Instrument, key: str) -> Find:
         if not isinstance(engine, Ent) or key not in engine.attrs or _chosen(engine, instrument):
             return None
         where = engine.spans.get(key, spans[0])
-        return messages.parameter_without_instrument(where, key, _setting(instrument), instrument.title)
+        return messages.capabilities.parameter_without_instrument(where, key, _setting(instrument), instrument.title)
 
     return find
 
@@ -129,7 +129,9 @@ def _metric(instrument: Instrument, name: ast.Name) -> Find:
 
 
 def _cannot(instrument: Instrument, engine: Ent, where: Span, what: str, *helps: str) -> Diagnostic:
-    return messages.instrument_cannot(where, instrument.title, what, helps, engine.spans.get(instrument.parameter))
+    return messages.capabilities.instrument_cannot(
+        where, instrument.title, what, helps, engine.spans.get(instrument.parameter)
+    )
 
 
 # ---------------------------------------------------------------- which one

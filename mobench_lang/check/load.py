@@ -132,15 +132,15 @@ class Loader:
                 if name.text in exports:
                     bound = exports[name.text]
                 elif target.bench is not None and target.bench.name and target.bench.name.text == name.text:
-                    self.report(messages.import_of_bench(name, target.shown))
+                    self.report(messages.imports.import_of_bench(name, target.shown))
                 elif not _lost(target.tree, name.text):
-                    self.report(messages.not_exported(name, target.shown, self.budget.near(sorted(exports))))
+                    self.report(messages.imports.not_exported(name, target.shown, self.budget.near(sorted(exports))))
             _enter(module, name, Entry(name.span, bound=Bound(bound.value, name.span, bound.want)))
 
     def _target(self, module: Module, use: ast.Use, chain: tuple[str, ...]) -> Module | None:
         written = use.path.plain
         if written is None:
-            self.report(messages.use_is_not_plain(use.path.span))
+            self.report(messages.imports.use_is_not_plain(use.path.span))
             return None
         found = self._locate(module, use.path.span, written)
         if found is None:
@@ -148,12 +148,12 @@ class Loader:
         key, source, folder, shown = found
         if key in chain:
             names = [Path(c).name for c in chain[chain.index(key) :]]
-            self.report(messages.import_cycle(use.path.span, [*names, names[0]]))
+            self.report(messages.imports.import_cycle(use.path.span, [*names, names[0]]))
             return None
         if self.modules.get(key) is not None:
             return self.modules[key]
         if len(self.files) >= MAX_FILES:
-            self.report(messages.too_many_files(use.path.span, MAX_FILES))
+            self.report(messages.imports.too_many_files(use.path.span, MAX_FILES))
             return None
         return self.load(source, folder, shown, chain)
 
@@ -163,23 +163,23 @@ class Loader:
         folder = module.folder
         path = folder / written
         if "\0" in written or "\n" in written or not written:
-            self.report(messages.missing_import(span, written, ()))
+            self.report(messages.imports.missing_import(span, written, ()))
             return None
         resolved = path.resolve()
         root = self.root or folder.resolve()
         if not resolved.is_relative_to(root):
-            self.report(messages.import_escapes(span, written, root.name or str(root)))
+            self.report(messages.imports.import_escapes(span, written, root.name or str(root)))
             return None
         if not path.exists():
             near = [p.name for p in sorted(path.parent.glob("*.bench"))] if path.parent.is_dir() else []
             close = _close(Path(written).name, near, 0.6)
             prefix = "" if "/" not in written else written.rsplit("/", 1)[0] + "/"
-            self.report(messages.missing_import(span, written, [prefix + c for c in close]))
+            self.report(messages.imports.missing_import(span, written, [prefix + c for c in close]))
             return None
         source = read(path, name=_shown(module.source.name, written))
         if isinstance(source, tuple):
             for diagnostic in source:
-                self.report(messages.unreadable_import(span, written, diagnostic.message))
+                self.report(messages.imports.unreadable_import(span, written, diagnostic.message))
             return None
         return str(resolved), source, resolved.parent, written
 
@@ -188,7 +188,7 @@ class Loader:
         file = shipped().joinpath(*parts[:-1], parts[-1] + ".bench")
         if any(p in ("", ".", "..") for p in parts) or not file.is_file():
             known = sorted(f"std/{f.stem}" for f in (shipped() / "std").glob("*.bench"))
-            self.report(messages.missing_import(span, written, _close(written, known, 0.5) or known))
+            self.report(messages.imports.missing_import(span, written, _close(written, known, 0.5) or known))
             return None
         shown = "/".join(parts) + ".bench"
         return shown, Source(shown, file.read_text("utf-8")), None, shown
@@ -239,11 +239,11 @@ def _predeclare(module: Module, schema: Schema) -> None:
 def _enter(module: Module, name: ast.Name, entry: Entry) -> None:
     first = module.entries.get(name.text)
     if first is not None:
-        found = messages.declared_twice(name, first.span) if first.span else messages.shadows(name, None)
+        found = messages.names.declared_twice(name, first.span) if first.span else messages.names.shadows(name, None)
         module.evaluator.tell(found)
         return
     if name.text in module.evaluator.functions:
-        module.evaluator.tell(messages.shadows(name, None))
+        module.evaluator.tell(messages.names.shadows(name, None))
         return
     module.entries[name.text] = entry
 
@@ -265,14 +265,14 @@ def _collect_block(module: Module, block: ast.Block) -> None:
     kind, tell = block.kind.text, module.evaluator.tell
     if kind == "bench":
         if module.bench is not None:
-            tell(messages.several_benches(block.kind, module.bench.head))
+            tell(messages.declarations.several_benches(block.kind, module.bench.head))
             return
         if block.parent is not None:
-            tell(messages.bench_with_parent(block.parent.span))
+            tell(messages.declarations.bench_with_parent(block.parent.span))
         module.bench = block
     elif kind not in DECLARED:
         belongs = "move it into the bench" if kind in (*PROTOCOL_BLOCKS, "matrix", "zip") else ""
-        tell(messages.unknown_block(block.kind, ("bench", *DECLARED), "at the top of a file", belongs))
+        tell(messages.declarations.unknown_block(block.kind, ("bench", *DECLARED), "at the top of a file", belongs))
     elif block.name is not None:  # the parser has told of one without
         _enter(module, block.name, Entry(block.name.span, block))
 
@@ -297,7 +297,7 @@ def _evaluate(module: Module) -> None:
                 node = entry.node
                 assert node is not None  # noqa: S101 - it is being made
                 assert node.name is not None  # noqa: S101 - and it has a name
-                module.evaluator.tell(messages.recursion(node.name, chain))
+                module.evaluator.tell(messages.names.recursion(node.name, chain))
                 for one in chain:
                     module.entries[one].bound = Bound(POISON, module.entries[one].span)
             else:

@@ -43,10 +43,14 @@ class Procedure:
             info = known.get(key)
             if info is None:
                 usable = sorted(k for k, a in known.items() if not a.reserved)
-                self.ev.tell(messages.unknown_attribute(attr.name, kind, "", usable, self.ev.schema.homes(key, kind)))
+                self.ev.tell(
+                    messages.declarations.unknown_attribute(
+                        attr.name, kind, "", usable, self.ev.schema.homes(key, kind)
+                    )
+                )
                 continue
             if info.reserved:
-                self.ev.tell(messages.reserved(attr.name.span, f"`{key}`", info.reserved))
+                self.ev.tell(messages.declarations.reserved(attr.name.span, f"`{key}`", info.reserved))
                 continue
             value = coerce(self.ev, self.ev.value(attr.value, self.env, info), info, key, attr.value.span, attr.value)
             self.origins.attribute(f"{kind}.{key}", attr, value)
@@ -63,17 +67,17 @@ class Procedure:
         values = {k: v for k, (v, _) in settings.items() if not isinstance(v, Poison | Hidden)}
         isolation, order = _word(values.get("isolation"), "trial"), _word(values.get("order"), "randomized")
         if isolation == "cell" and order != "sequential" and "order" not in self._poisoned(run):
-            self.ev.tell(messages.isolation_needs_sequential(settings["isolation"][1]))
+            self.ev.tell(messages.procedure.isolation_needs_sequential(settings["isolation"][1]))
         start, abort = values.get("start_below"), values.get("abort_above")
         if isinstance(start, Qty) and isinstance(abort, Qty) and start.value >= abort.value:
-            self.ev.tell(messages.gate_order(settings["start_below"][1]))
+            self.ev.tell(messages.procedure.gate_order(settings["start_below"][1]))
         load = values.get("max_load")
         if isinstance(load, int | Decimal) and not 0 < load <= 1:
             self.ev.tell(
-                messages.outside(settings["max_load"][1], "max_load", "a share above 0 and up to 1", str(load))
+                messages.values.outside(settings["max_load"][1], "max_load", "a share above 0 and up to 1", str(load))
             )
         if "timeout" in values and not _ns(values["timeout"], 1):
-            self.ev.tell(messages.outside(settings["timeout"][1], "timeout", "above 0s", "0s"))
+            self.ev.tell(messages.values.outside(settings["timeout"][1], "timeout", "above 0s", "0s"))
         for key in ("start_below", "abort_above"):
             if key in values:
                 feasible.sensor(self.ev, self.axes, settings[key][1])
@@ -109,17 +113,17 @@ class Procedure:
             if isinstance(stmt, ast.Broken):
                 continue
             if not isinstance(stmt, ast.Attr):
-                self.ev.tell(messages.not_in_this_block(stmt))
+                self.ev.tell(messages.declarations.not_in_this_block(stmt))
                 continue
             key = stmt.name.text
             if key in seen:
-                self.ev.tell(messages.repeated(stmt.name, seen[key]))
+                self.ev.tell(messages.declarations.repeated(stmt.name, seen[key]))
                 continue
             seen[key] = stmt.name.span
             info = known.get(key)
             if info is None:
                 homes = self.ev.schema.homes(key, "conditions")
-                self.ev.tell(messages.unknown_attribute(stmt.name, "conditions", "", sorted(known), homes))
+                self.ev.tell(messages.declarations.unknown_attribute(stmt.name, "conditions", "", sorted(known), homes))
                 continue
             value = coerce(self.ev, self.ev.value(stmt.value, self.env, info), info, key, stmt.value.span, stmt.value)
             if isinstance(value, Poison):

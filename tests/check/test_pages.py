@@ -68,7 +68,8 @@ def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
 def used() -> set[str]:
     """The codes that the modules of wording use, and those that `--locked` makes."""
     found = set(STRICT.values())
-    for module in (ROOT / "mobench_lang").glob("**/messages.py"):
+    folder = ROOT / "mobench_lang"
+    for module in (*folder.glob("**/messages.py"), *folder.glob("**/messages/*.py")):
         found |= set(re.findall(r'"([EW]\d{4})"', module.read_text("utf-8")))
     return found
 
