@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import chain, product
+from itertools import chain, islice, product
+from math import prod
 from pathlib import Path
 
 from mobench_lang import ir
@@ -33,6 +34,8 @@ from mobench_lang.syntax import ast
 
 READINGS = 30  # fewer distinct readings in a window say nothing about its energy
 DEFAULT_TIMEOUT_NS = 600_000_000_000
+MAX_TRIED = 200_000
+"""Combinations of axes that one rule looks at."""
 
 
 @dataclass
@@ -159,11 +162,11 @@ def _suspects(
     """The combinations of values, whether reached or not, that something is wrong with."""
     tables = list(axes.tables.values())
     found: dict[tuple[int, ...], Diagnostic] = {}
-    limit = 200_000
-    for key in _keys([len(tables[i].values) for i in [*roles, *binding]]):
-        limit -= 1
-        if limit < 0:
-            break
+    lengths = [len(tables[i].values) for i in [*roles, *binding]]
+    if prod(lengths) > MAX_TRIED:
+        names = [tables[i].name.text for i in [*roles, *binding]]
+        ev.tell(messages.capabilities.not_all_tried(tables[roles[0]].name.span, names, prod(lengths), MAX_TRIED))
+    for key in islice(product(*map(range, lengths)), MAX_TRIED):
         values = [tables[i].values[k] for i, k in zip(roles, key, strict=False)]
         for axis, k in zip(binding, key[len(roles) :], strict=True):
             role, attribute = tables[axis].binds.split(".")
@@ -176,10 +179,6 @@ def _suspects(
         if fault is not None:
             found[key] = fault
     return found
-
-
-def _keys(lengths: list[int]) -> Iterable[tuple[int, ...]]:
-    return product(*(range(n) for n in lengths))
 
 
 def _report(ev: Evaluator, bench: ir.Bench, waiting: list[Waiting]) -> None:

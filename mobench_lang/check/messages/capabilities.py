@@ -178,3 +178,14 @@ def meter_not_on_target(span: Span, meter: str, target: str, targets: Sequence[s
     return Diagnostic(
         "E0612", f"meter `{meter}` cannot be used with `{target}`", span, helps=(f"it goes with {listing(targets)}",)
     )
+
+
+def not_all_tried(span: Span, axes: Sequence[str], count: int, limit: int) -> Diagnostic:
+    """W0617."""
+    return Diagnostic(
+        "W0617",
+        f"of {count:,} combinations of {listing(axes)} only the first {limit:,} were looked at",
+        span,
+        "with its values",
+        helps=("`exec` finds out what the others cannot do; with a shorter list `check` sees them all",),
+    )
