@@ -11,9 +11,10 @@ import pytest
 
 from mobench_lang import digests, plugins
 from mobench_lang.engines.llama_cpp import library, runners
-from mobench_lang.engines.llama_cpp.runner import fetch
-from mobench_lang.engines.llama_cpp.runner.recipes import ABOUT, IOS, RecipeError, recipe
+from mobench_lang.engines.llama_cpp.runner import build, fetch
+from mobench_lang.engines.llama_cpp.runner.recipes import ABOUT, IOS, Recipe, RecipeError, recipe
 from tests.runner.conftest import SOURCES
+from tests.support.runner_program import VERSION
 
 SIDE_TOOLS = {"sample", "probe", "guard"}
 
@@ -88,6 +89,25 @@ def test_equal_recipes_share_a_tree() -> None:
         recipe("linux-arm64+sve")
 
 
+def test_checkouts_with_other_sources_share_a_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MOBENCH_CACHE", str(tmp_path / "cache"))
+    program = tmp_path / "mobench-runner"
+
+    def found(sources: str) -> tuple[bytes, bool]:
+        monkeypatch.setattr(build, "made_from", lambda _program: sources)
+        there = build.find("linux-arm64")
+        assert there is not None
+        return there.path.read_bytes(), there.stale
+
+    for sources in ("one", "two"):
+        program.write_text(sources)
+        monkeypatch.setattr(build, "made_from", lambda _program, now=sources: now)
+        build.adopt(Recipe("linux-arm64", (), "a compiler"), f"key of {sources}", program)
+    assert found("one") == (b"one", False)
+    assert found("two") == (b"two", False)
+    assert found("three") == (b"two", True)  # the newest there is
+
+
 def test_the_measuring_program_compiles_for_ios(tmp_path: Path) -> None:
     """As in `mobench runner build ios-arm64`, without llama.cpp's own minutes: objects that say they are of iOS."""
     chosen = recipe(IOS[0])
@@ -97,7 +117,7 @@ def test_the_measuring_program_compiles_for_ios(tmp_path: Path) -> None:
     command = [
         str(fetch.zig(cache, print)), "cc", "-target", chosen.zig[0], f"-mcpu={chosen.zig[1]}", *words, "-std=c11",
         "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", "-D_GNU_SOURCE", "-DMOBENCH_OBJECTS",
-        f"-I{library.package().parent / 'include'}", "-c",
+        *VERSION, f"-I{library.package().parent / 'include'}", "-c",
     ]  # fmt: skip
     env = os.environ | dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(cache / "runner" / "zig"))
     made = {}

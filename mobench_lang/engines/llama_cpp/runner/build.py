@@ -64,9 +64,9 @@ def made_from(program: str) -> str:
 
 
 def find(platform: str, program: str = PROGRAM) -> Built | None:
-    """The newest program that was built for a platform; None if there is none. Compiles and asks nothing."""
-    name = SAME.get(platform, platform)
-    return _read(platform, _home(name, program) / "newest.json", made_from(program))
+    """The newest program that was built for a platform from today's sources, else from any; None if there is none.
+    Compiles and asks nothing."""
+    return _newest(platform, _home(SAME.get(platform, platform), program), made_from(program))
 
 
 def build(platform: str, report: Report, *, program: str = PROGRAM, ndk: Path | None = None) -> Built:
@@ -74,7 +74,8 @@ def build(platform: str, report: Report, *, program: str = PROGRAM, ndk: Path | 
     chosen = recipe(platform, ndk=ndk)
     if program == STOCK and platform == IOS[0]:
         raise RecipeError(f"there is no {STOCK} for {platform}: an app has the runner's objects alone")
-    parts = {"from": made_from(program), "program": program, "version": __version__, **chosen.identity}
+    made = made_from(program)
+    parts = {"from": made, "program": program, "version": __version__, **chosen.identity}
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     home = _home(chosen.platform, program)
 
@@ -87,9 +88,9 @@ def build(platform: str, report: Report, *, program: str = PROGRAM, ndk: Path | 
     ):
         home.mkdir(exist_ok=True)
         if not (home / key / "build.json").is_file():
-            _install(home / key, _compile(chosen, program, say, report), program, chosen, parts["from"])
-        _point(home, key)
-        found = _read(platform, home / "newest.json", str(parts["from"]))
+            _install(home / key, _compile(chosen, program, say, report), program, chosen, made)
+        _point(home, key, made)
+        found = _newest(platform, home, made)
     if found is None:
         raise RecipeError(f"{home / key} was damaged; remove it and build again")
     return found
@@ -102,8 +103,8 @@ def adopt(made: Recipe, key: str, binary: Path, program: str = PROGRAM) -> Built
     with fetch.locked(home.parent / "lock", lambda: None):
         home.mkdir(parents=True, exist_ok=True)
         _install(home / key, binary, program, made, wanted)
-        _point(home, key)
-        found = _read(made.platform, home / "newest.json", wanted)
+        _point(home, key, wanted)
+        found = _newest(made.platform, home, wanted)
     if found is None:
         raise RecipeError(f"{home / key} was damaged; remove it and build again")
     return found
@@ -111,6 +112,15 @@ def adopt(made: Recipe, key: str, binary: Path, program: str = PROGRAM) -> Built
 
 def _home(platform: str, program: str) -> Path:
     return digests.user_cache() / "runner" / "built" / platform / program
+
+
+def _newest(platform: str, home: Path, wanted: str) -> Built | None:
+    """Several checkouts share a cache: each finds what was built from its own sources."""
+    return _read(platform, _pointer(home, wanted), wanted) or _read(platform, home / "newest.json", wanted)
+
+
+def _pointer(home: Path, made: str) -> Path:
+    return home / f"newest-{made[:16]}.json"
 
 
 def _read(platform: str, pointer: Path, wanted: str) -> Built | None:
@@ -127,10 +137,11 @@ def _read(platform: str, pointer: Path, wanted: str) -> Built | None:
         return None
 
 
-def _point(home: Path, key: str) -> None:
+def _point(home: Path, key: str, made: str) -> None:
     temporary = home / f"newest.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps({"key": key}) + "\n", "utf-8")
-    temporary.replace(home / "newest.json")
+    for place in (home / "newest.json", _pointer(home, made)):
+        temporary.write_text(json.dumps({"key": key}) + "\n", "utf-8")
+        temporary.replace(place)
 
 
 def _install(folder: Path, binary: Path, program: str, chosen: Recipe, made: object) -> None:
