@@ -41,15 +41,15 @@ class Launch:
     In the vector `{job}` and `{events}` are replaced by the paths on the device, and `{name}` by that of each of the
     `files`: programs of the host that the device needs, and that are made executable there. A first word that begins
     with `~/` is below the home of the device's user. With `keeps_output` what the program prints on stdout becomes a
-    raw file of its own, OUTPUT, instead of a part of the log. `unsampled` says why nothing samples the launch, where
-    that is so, and what to do.
+    raw file of its own, OUTPUT, instead of a part of the log. `by_shell` says why the runner does not watch and
+    sample the launch on a device, where that is so, and what to do: the device's shell does it then, coarsely.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     files: Mapping[str, Weights] = field(default_factory=dict)
     keeps_output: bool = False
-    unsampled: str = ""
+    by_shell: str = ""
 
 
 OUTPUT = "output.txt"

@@ -133,7 +133,7 @@ async def launch(
         detail=result.detail,
         flags=[
             *_gate_flags(opened),
-            *(["unsampled"] if prepared.command.unsampled else []),
+            *(["by_shell"] if prepared.command.by_shell else []),
             *_host_flags(before, after, outcome),
             *_sample_flags(folder),
             *result.flags,

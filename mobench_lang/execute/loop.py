@@ -130,7 +130,7 @@ class DeviceLoop:
                 job = engine.complete(job, device.session.platform, cell.engine, weights)
             platform = device.session.platform
             command = engine.launch(platform, cell.engine) if tool is None else tool.launch(platform, job)
-            self._warn(command.unsampled)
+            self._warn(command.by_shell)
             return Prepared(job, command, plan.protocol, tuple(cell.labels.items()), tool)
         except JobError as error:
             raise BuildError(str(error)) from error

@@ -171,11 +171,13 @@ class ShellSession:
         }
         if self._container is not None:
             parts["after.sh"] = self._container.after(self._name())
+        sampling = self._kind.sampling()
         if RUNNER in files:
-            sampling = self._kind.sampling()
-            if sampling is not None:
-                parts["sample.json"] = _sampling_file(sampling)
             parts["guard.json"] = self._guard_file(sampling)
+        if sampling is not None and RUNNER in files:
+            parts["sample.json"] = _sampling_file(sampling)
+        elif sampling is not None and (taken := _shell_sampling(sampling)):
+            parts["sample.sh"] = taken
         lines = [f"rm -rf {quote(there)}", f"mkdir -p {quote(there)} || exit 73"]
         lines += [_here(f"{there}/{name}", text) for name, text in parts.items()]
         lines.append(f"MB_RUNNER={quote(files.get(RUNNER, '/none'))}; export MB_RUNNER")
@@ -301,6 +303,25 @@ def _sampling_file(sampling: Sampling) -> str:
     told: dict[str, Any] = {"version": 1, "out": "samples.jsonl", "hz": sampling.hz}
     told |= {"slow_every": sampling.slow_every, "until": "stdin", "channels": channels}
     return json.dumps(told | ({} if sampling.cpu is None else {"cpu": sampling.cpu})) + "\n"
+
+
+def _shell_sampling(sampling: Sampling) -> str:
+    """sample.sh: the channels as the shell takes them where there is no runner; empty where there are none. It can scale
+    by powers of ten only."""
+    taken = [(c, str(c.scale)[1:]) for c in sampling.channels if str(c.scale).rstrip("0") == "1"]
+    if not taken:
+        return ""
+    told = {
+        "channels": [c.name for c, _ in taken],
+        "units": [c.unit for c, _ in taken],
+        "sources": [c.source for c, _ in taken],
+    }
+    lines = [f"channels={quote(json.dumps(told, ensure_ascii=False)[1:-1])}", "sources() {"]
+    lines += [
+        f"    take {quote(c.path)} {quote(noughts)}{'' if c.after is None else ' ' + quote(c.after)}"
+        for c, noughts in taken
+    ]
+    return "\n".join([*lines, "    :", "}", ""])
 
 
 def _here(path: str, text: str) -> str:

@@ -237,14 +237,94 @@ watched() { # by the runner: it keeps the limits, samples, and ends the instrume
     [ -z "$told" ] || reason=cancelled
 }
 
+clock() { # -> $now, the uptime in ns, as text: this shell may count with 32 bits; $hundredth of a second, from $epoch on
+    now=0.00
+    { read -r now rest <"$MB_PROC/uptime"; } 2>/dev/null
+    part=${now#*.}
+    now=${now%%.*}
+    hundredth=$(((now - epoch) * 100 + 1$part - 100))
+    now=$now${part}0000000
+}
+
+own_cpu() { # -> $own, the CPU time of this shell in hundredths of a second
+    own=0
+    born $$ || return 0
+    # shellcheck disable=SC2086  # split into its words
+    set -- ${stat##*) }
+    own=$((${12:-0} + ${13:-0}))
+}
+
+take() { # FILE NOUGHTS [AFTER] -> one more in $values: the first integer there, behind a text, with noughts for its scale
+    number=null
+    {
+        while IFS= read -r line || [ -n "$line" ]; do
+            case $line in
+                *"${3-}"*) line=${line#*"${3-}"} ;;
+                *) continue ;;
+            esac
+            line=${line#"${line%%[!	 ]*}"}
+            sign=${line%%[!-]*}
+            line=${line#"$sign"}
+            digits=${line%%[!0-9]*}
+            rest=${line#"$digits"}
+            case $digits/$sign/$rest in
+                /* | */--*/* | */*/.*) break ;; # no number, two signs, a fraction
+            esac
+            case ${3:+behind}/$rest in
+                behind/* | / | /[' 	']*) ;;
+                *) break ;;
+            esac
+            digits=${digits#"${digits%%[!0]*}"}
+            number=${digits:+$sign$digits$2}
+            number=${number:-0}
+            break
+        done <"$1"
+    } 2>/dev/null
+    values=$values${values:+,}$number
+}
+
+sample() { # once: what sample.sh lists
+    [ -n "$channels" ] || return 0
+    values=
+    clock
+    sources
+    echo "{\"e\":\"s\",\"t\":$now,\"v\":[$values]}" >>samples.jsonl && rows=$((rows + 1))
+}
+
+begin_sampling() {
+    channels='' rows=0 epoch=0
+    [ -f sample.sh ] || return 0
+    # shellcheck disable=SC1091  # of the host: $channels, and the function `sources`, which takes each of them
+    . ./sample.sh
+    uptime_s
+    epoch=$up
+    clock
+    since=$hundredth
+    own_cpu
+    own_before=$own
+    echo "{\"e\":\"channels\",\"version\":1,\"t\":$now,\"hz\":2,$channels}" >samples.jsonl
+}
+
+end_sampling() {
+    [ -n "$channels" ] || return 0
+    clock
+    own_cpu
+    own=$((own - own_before))0000000 since=$((hundredth - since))0000000
+    [ "${own#0}" = "$own" ] || own=0
+    [ "${since#0}" = "$since" ] || since=0
+    echo "{\"e\":\"cost\",\"t\":$now,\"cpu_ns\":$own,\"wall_ns\":$since,\"rows\":$rows}" >>samples.jsonl
+}
+
 unwatched() { # by this shell, where there is no runner: twice a second
     cd -- "$dir" || return 1
+    begin_sampling
     MOBENCH_LAUNCH=$token sh "$dir/command.sh" </dev/null >"$dir/stderr.log" 2>&1 9>&- &
     work=$!
     uptime_s
     last=$((up + timeout_s))
     slept=0 before=$up
     while born "$work"; do
+        sample
         if [ -n "$told" ]; then
             reason=cancelled
         elif [ "$up" -ge "$last" ]; then
@@ -263,6 +343,7 @@ unwatched() { # by this shell, where there is no runner: twice a second
     done
     wait "$work"
     status=$?
+    end_sampling
 }
 
 hold_lock() { # until this shell ends, whatever ends it

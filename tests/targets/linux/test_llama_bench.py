@@ -85,15 +85,15 @@ def test_the_place_of_the_program_is_pinned(measured: Path) -> None:
     assert build.startswith(f"{FAKE} of the device; {FAKE} of the device, with --fake cut; /nowhere/llama-bench of the")
 
 
-def test_that_nothing_is_sampled_is_said_and_kept(told: tuple[Path, str]) -> None:
+def test_the_shell_stands_in_for_the_runner_and_says_so(told: tuple[Path, str]) -> None:
     folder, said = told
     built = mobench(folder, "runner", "path", "linux-arm64+dotprod").returncode == 0
     (journal,) = (folder / "runs").glob("*/journal.jsonl")
     ends = [entry for entry in map(json.loads, journal.read_text().splitlines()) if entry["kind"] == "end"]
     assert len(ends) == 3
-    assert {"unsampled" in end["flags"] for end in ends} == {not built}
-    warned = said.count("nothing is sampled while llama-bench runs: the runner for linux-arm64+dotprod ")
-    assert warned == (0 if built else 1)
+    assert {"by_shell" in end["flags"] for end in ends} == {not built}
+    warned = "warning: the shell watches and samples llama-bench, twice a second: the runner for linux-arm64+dotprod "
+    assert said.count(warned) == (0 if built else 1)
 
 
 def test_by_hand_it_is_refused(measured: Path) -> None:

@@ -58,12 +58,12 @@ class LlamaBench:
     def launch(self, platform: str, job: Job) -> Launch:
         """How to call it for a job. Raises PlatformError, RefusedError."""
         words = (*_options(job), *self.arguments)
-        files, unsampled = ({}, "") if platform == "host" else _guard(platform)
+        files, by_shell = ({}, "") if platform == "host" else _guard(platform)
         if self.program is not None:
             first = str(_on_host(self.program)) if platform == "host" else self.program
         else:
             first, files["llama_bench"] = "{llama_bench}", _built(platform)
-        return Launch((first, *words), {}, files, keeps_output=True, unsampled=unsampled)
+        return Launch((first, *words), {}, files, keeps_output=True, by_shell=by_shell)
 
     def read(self, job: Job, output: Path, outcome: Outcome) -> list[Event]:
         """What it printed as events."""
@@ -95,13 +95,13 @@ def _built(platform: str) -> Weights:
 
 
 def _guard(platform: str) -> tuple[dict[str, Weights], str]:
-    """The runner, which watches the launch and samples; where it is not built, why nothing samples."""
+    """The runner, which watches the launch and samples; where it is not built, why the shell has to."""
     from mobench_lang.engines.llama_cpp import runners
 
     try:
         found = runners.built(platform)
     except PlatformError as error:
-        return {}, f"nothing is sampled while llama-bench runs: {error}"
+        return {}, f"the shell watches and samples llama-bench, twice a second: {error}"
     return {"runner": Weights(found.path, found.sha256, found.size, found.build)}, ""
 
 
