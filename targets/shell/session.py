@@ -306,7 +306,7 @@ def _sampling_file(sampling: Sampling) -> str:
 
 
 def _shell_sampling(sampling: Sampling) -> str:
-    """sample.sh: the channels as the shell takes them where there is no runner; empty where there are none. It can scale
+    """sample.sh: the channels as the shell takes them where there is no runner; empty without any. It can scale
     by powers of ten only."""
     taken = [(c, str(c.scale)[1:]) for c in sampling.channels if str(c.scale).rstrip("0") == "1"]
     if not taken:
