@@ -98,6 +98,14 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class Diagnosed(Protocol):
+    """What an engine has beside `Engine` if it can look at itself on this machine (`mobench doctor`)."""
+
+    def diagnose(self) -> list[Finding]:
+        """What it is and what stands in its way. Raises PlatformError where it cannot run here."""
+
+
+@runtime_checkable
 class Completer(Protocol):
     """What an engine has beside `Engine` if the host does a part of the work for instruments that cannot."""
 

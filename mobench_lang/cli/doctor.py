@@ -43,6 +43,8 @@ def command(target: str | None, as_json: bool) -> None:
 
 
 def _own() -> list[Finding]:
+    from dataclasses import replace
+
     from mobench_lang import __version__, packs, plugins
     from mobench_lang.digests import user_cache
     from mobench_lang.plugins import Finding
@@ -53,7 +55,11 @@ def _own() -> list[Finding]:
         if not manifest.executes:
             continue
         try:
-            found.append(Finding(f"engine {name}", "ok", plugins.engine(name).build("host")))
+            engine = plugins.engine(name)
+            if isinstance(engine, plugins.Diagnosed):
+                found += [replace(f, about=f"engine {name}, {f.about}") for f in engine.diagnose()]
+            else:
+                found.append(Finding(f"engine {name}", "ok", engine.build("host")))
         except (plugins.PlatformError, packs.PluginError) as error:
             found.append(Finding(f"engine {name}", "bad", "cannot run on this machine", str(error)))
     return found

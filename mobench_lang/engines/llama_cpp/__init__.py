@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mobench_lang.ir import Entity
     from mobench_lang.plan.model import PlanArtifact
-    from mobench_lang.plugins import Launch, Made, Report, StockTool, Weights, Work
+    from mobench_lang.plugins import Finding, Launch, Made, Report, StockTool, Weights, Work
     from mobench_lang.protocol import Job
 
 HOST = "host"
@@ -75,6 +75,16 @@ class LlamaCpp:
         # -P: the folder that mobench is called from must not shadow a module of the worker
         worker = ("-P", "-m", "mobench_lang.engines.llama_cpp.worker", "{job}", "{events}")
         return Launch(argv=(sys.executable, *worker), env={"PYTHONUNBUFFERED": "1"})
+
+    def diagnose(self) -> list[Finding]:
+        """Which build it is, and whether it computes here."""
+        from mobench_lang.engines.llama_cpp import selftest
+        from mobench_lang.plugins import Finding
+
+        build, wrong = Finding("build", "ok", self.build(HOST)), selftest.fault()
+        if wrong:
+            return [build, Finding("self-test", "bad", wrong, selftest.HELP)]
+        return [build, Finding("self-test", "ok", f"computes {selftest.QUANT}")]
 
     def stock(self, engine: Entity) -> StockTool | None:
         """`llama-bench`, where an engine value asks for it."""

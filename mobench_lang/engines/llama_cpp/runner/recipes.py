@@ -123,12 +123,17 @@ def _ios() -> Recipe:
     return Recipe(IOS[0], flags, f"zig {ZIG}", zig=("aarch64-macos", "apple_a12"))
 
 
+NO_AMX = "-U__AMX_INT8__"
+"""GCC drops most of the tile configuration that this llama.cpp hands to AMX: a quantized model would end with SIGSEGV
+(ggml-org/llama.cpp#20824, #26954). `make setup` builds the binding likewise, so both instruments compute alike."""
+
+
 def _host(name: str) -> Recipe:
     cc, cxx = _found("cc", "gcc", "clang"), _found("c++", "g++", "clang++")
     link = "-s" if host.system() == "Linux" else ""
     flags = [
         *COMMON, "-DGGML_NATIVE=ON", f"-DCMAKE_C_COMPILER={cc}", f"-DCMAKE_CXX_COMPILER={cxx}",
-        f"-DCMAKE_EXE_LINKER_FLAGS={link}",
+        f"-DCMAKE_C_FLAGS={NO_AMX}", f"-DCMAKE_CXX_FLAGS={NO_AMX}", f"-DCMAKE_EXE_LINKER_FLAGS={link}",
     ]  # fmt: skip
     compiler = _output(cxx, "--version")
     if name == "host+cuda":

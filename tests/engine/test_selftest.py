@@ -1,0 +1,44 @@
+"""Whether llama.cpp computes here: what `doctor` says of one that does, and of one that ends its process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mobench_lang import plugins
+from mobench_lang.engines.llama_cpp import selftest
+
+CRASHES = "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"
+REFUSES = "import sys\nsys.exit('half a line\\nno space left on device')\n"
+
+
+def test_the_installed_library_computes() -> None:
+    done = subprocess.run([sys.executable, "-m", selftest.__name__], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("quantize", "worker", "said"),
+    [
+        ("", CRASHES, "a Q8_0 model cannot be run: llama.cpp ended with SIGSEGV"),
+        (CRASHES, "", "a model cannot be quantized: llama.cpp ended with SIGSEGV"),
+        (REFUSES, "", "a model cannot be quantized: no space left on device"),
+        ("", "raise SystemExit(7)", "a Q8_0 model cannot be run: exit status 7"),
+    ],
+)
+def test_a_library_that_was_compiled_wrongly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: str, worker: str, said: str
+) -> None:
+    package = tmp_path / "of_the_test"
+    package.mkdir()
+    for name, text in (("quantize", quantize), ("worker", worker)):
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.setattr(selftest, "PACKAGE", "of_the_test")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = {finding.about: finding for finding in plugins.engine("llama_cpp").diagnose()}  # type: ignore[attr-defined]
+    assert found["build"].level == "ok"
+    assert (found["self-test"].level, found["self-test"].found) == ("bad", said)
+    assert "CXXFLAGS=-U__AMX_INT8__" in found["self-test"].help
