@@ -27,8 +27,9 @@ INTERRUPTED = 130
     "--db", type=click.Path(path_type=Path), default=Path("mobench.duckdb"), show_default=True, help="Database."
 )
 @click.option(
-    "--device", "devices", multiple=True, metavar="NAME=ADDRESS", help="Use another physical device under a name."
-)
+    "--device", "devices", multiple=True, metavar="NAME=ADDRESS",
+    help="Use another physical device under a name; NAME.ATTRIBUTE=VALUE gives another address than its serial.",
+)  # fmt: skip
 @click.option(
     "--simulate", "profiles", multiple=True, metavar="NAME=PROFILE", help="Put a virtual device under a name."
 )

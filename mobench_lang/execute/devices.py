@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from mobench_lang.execute.load import Build, axis_index
 from mobench_lang.execute.lock import FileLock
 from mobench_lang.ir import Entity
 from mobench_lang.packs import PluginError
-from mobench_lang.plan.cell import with_attribute
+from mobench_lang.plan.cell import with_attribute, without_attribute
 from mobench_lang.plugins import DeviceError, Session, Simulated, Simulator, Target
 
 STATE = ".devices"
@@ -100,15 +101,17 @@ class Fleet:
 async def open_fleet(
     build: Build, wanted: set[str], runs: Path, serials: Mapping[str, str], profiles: Mapping[str, str]
 ) -> Fleet:
-    """Open the wanted devices of a plan, under other serials or as virtual devices where that is asked for.
+    """Open the wanted devices of a plan, under other addresses or as virtual devices where that is asked for: `serials`
+    has a device's name, or `NAME.ATTRIBUTE` for another address than its serial.
 
     Raises UsageError for names that the plan does not have and profiles that nobody knows.
     """
     axis = build.plan.axes[axis_index(build.plan, "device")]
-    unknown = sorted((set(serials) | set(profiles)) - set(axis.labels))
+    addresses = _addresses(serials, axis.labels)
+    unknown = sorted((set(addresses) | set(profiles)) - set(axis.labels))
     if unknown:
         raise UsageError(f"the plan has no device {', '.join(unknown)}; it has {', '.join(axis.labels)}")
-    if both := sorted(set(serials) & set(profiles)):
+    if both := sorted(set(addresses) & set(profiles)):
         raise UsageError(f"{', '.join(both)} is to be simulated and to be another device; choose one of them")
     scratch = runs / STATE
     fleet = Fleet()
@@ -116,7 +119,7 @@ async def open_fleet(
     for name, value in zip(axis.labels, axis.values, strict=True):
         if name not in wanted or not isinstance(value, Entity):
             continue
-        entity: Entity | Refusal = with_attribute(value, "serial", serials[name]) if name in serials else value
+        entity: Entity | Refusal = _moved(value, addresses[name]) if name in addresses else value
         if name in profiles:
             entity = await _simulate(fleet, value, profiles[name], scratch)
         if isinstance(entity, Refusal):
@@ -132,6 +135,39 @@ async def open_fleet(
             fleet.devices[name] = opened
             opened.facts["simulated"] = bool(opened.facts.get("simulated")) or name in profiles
     return fleet
+
+
+def _addresses(given: Mapping[str, str], names: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Device -> attribute -> value."""
+    found: dict[str, dict[str, str]] = {}
+    for key, value in given.items():
+        name, dot, attribute = key.rpartition(".")
+        if not dot or key in names:
+            name, attribute = key, "serial"
+        found.setdefault(name, {})[attribute] = value
+    return found
+
+
+def _moved(entity: Entity, given: Mapping[str, str]) -> Entity:
+    """The device at another address. Raises UsageError for what is no address of it."""
+    manifest = packs.manifests("target").get(entity.pack)
+    known = {} if manifest is None else {k: a for k, a in manifest.parameters.items() if a.address}
+    for key, text in given.items():
+        about = known.get(key)
+        if about is None and key != "serial":  # every target may have a serial, or say why not
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise UsageError(f"{entity.name} has no address {key!r} that --device could give; {has}")
+        value: str | int = text
+        if about is not None and about.type == "int":
+            least, most = about.min or 0, about.max or sys.maxsize
+            if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+                raise UsageError(f"--device {entity.name}.{key} takes a number from {least} to {most}, found {text!r}")
+            value = int(text)
+        for other, attribute in known.items():
+            if attribute.beside == key and other not in given:
+                entity = without_attribute(entity, other)
+        entity = with_attribute(entity, key, value)
+    return entity
 
 
 async def _simulate(fleet: Fleet, entity: Entity, profile: str, scratch: Path) -> Entity | Refusal:

@@ -14,8 +14,9 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked of `exec`. `only` chooses cells; `devices` overrides serials by device name, `simulate`
-    puts virtual devices of a profile in their place; `cache` is where engines keep derived and downloaded weights."""
+    """What was asked of `exec`. `only` chooses cells; `devices` overrides serials by device name, other addresses by
+    `NAME.ATTRIBUTE`; `simulate` puts virtual devices of a profile in their place; `cache` is where engines keep derived
+    and downloaded weights."""
 
     cache: Path
     only: Only | None = None

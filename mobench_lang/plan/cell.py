@@ -49,6 +49,11 @@ def artifact_of(plan: Plan, cell: Cell) -> PlanArtifact:
     return next(a for a in plan.artifacts if (a.model, a.quant) == (cell.model.name, cell.quant))
 
 
+def without_attribute(entity: Entity, key: str) -> Entity:
+    """The entity without one attribute."""
+    return replace(entity, attrs=tuple((k, v) for k, v in entity.attrs if k != key))
+
+
 def with_attribute(entity: Entity, key: str, value: Value) -> Entity:
     """The entity with one attribute set; attributes stay sorted."""
     attrs = {**dict(entity.attrs), key: value}
