@@ -195,13 +195,13 @@ class Execution:
         for level, message in [("info", note) for note in run.notes]:
             self.report(Notice(level, message))
             run.append("note", level=level, message=message)
-        await asyncio.gather(*(self._prepare_lane(run, lane) for lane in self.fleet.lanes()))
-        self._record_weights(run)
-        run.append_all([{"kind": "skip", **skip_fields(*trial)} for trial in self._missing(run.history)
-                        if not _said(run.history, trial)])  # fmt: skip
-        works = self._works(run.history)
-        self._opened(run, works)
         try:
+            await asyncio.gather(*(self._prepare_lane(run, lane) for lane in self.fleet.lanes()))
+            self._record_weights(run)
+            run.append_all([{"kind": "skip", **skip_fields(*trial)} for trial in self._missing(run.history)
+                            if not _said(run.history, trial)])  # fmt: skip
+            works = self._works(run.history)
+            self._opened(run, works)
             await self._loops(run, works)
         except StoreError:
             with contextlib.suppress(StoreError):  # the disk may well be full for this, too

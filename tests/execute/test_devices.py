@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from mobench_lang.execute import loop
-from mobench_lang.execute.errors import UsageError
+from mobench_lang.execute.errors import StoreError, UsageError
 from mobench_lang.execute.progress import DeviceGone
+from mobench_lang.execute.run import Run
 from mobench_lang.plan.model import PlanSetting
 from tests.support import plans
 from tests.support.runs import Lab, journal
@@ -176,3 +177,20 @@ def test_what_cannot_be_simulated_is_said(lab: Lab, tmp_path: Path, options: dic
     with pytest.raises(UsageError, match=re.escape(says)):
         lab.exec(build, **options)
     assert not lab.folders()
+
+
+def test_a_store_that_fails_once_conditions_are_set(
+    lab: Lab, tmp_path: Path, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was changed on the device is put back, though nothing can be recorded."""
+    append = Run.append
+
+    def full(self: Run, kind: str, **fields: Any) -> None:
+        if kind == "device":
+            raise StoreError("no space left")
+        append(self, kind, **fields)
+
+    monkeypatch.setattr(Run, "append", full)
+    with pytest.raises(StoreError, match="no space left"):
+        lab.exec(plans.build(tmp_path / "build", devices=(plans.device("phone", script),)))
+    assert (script / "log").read_text().split() == ["restore", "prepare", "restore"]
