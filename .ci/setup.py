@@ -64,7 +64,8 @@ DEBIAN = {"cc": "gcc", "c++": "g++", "make": "make", "git": "git"}
 
 FOR_TESTS = {"mksh": "mksh", "toybox": "toybox", "busybox": "busybox", "shellcheck": "shellcheck",
              "sshd": "openssh-server", "ssh": "openssh-client",
-             "qemu-aarch64-static": "qemu-user-static", "bwrap": "bubblewrap", "clang-tidy": "clang-tidy"}  # fmt: skip
+             "qemu-aarch64-static": "qemu-user-static", "bwrap": "bubblewrap", "clang-tidy": "clang-tidy",
+             "uhubctl": "uhubctl"}  # fmt: skip
 """Likewise for tests and lint alone, which say what is missing: shells and tools of devices, and what reads their
 scripts and the runner's C."""
 

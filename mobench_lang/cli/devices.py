@@ -39,7 +39,8 @@ def command(profiles: bool, as_json: bool) -> None:
         click.echo(f"{profile['name']}  {profile['target']}  {profile['summary']}")
     for device in () if profiles else found:
         facts = device.get("facts", {})
-        about = ", ".join(str(facts[k]) for k in ("cpu", "os", "kernel") if facts.get(k))
+        told = [facts.get(key) for key in ("cpu", "os", "kernel")] + [device.get("where")]
+        about = ", ".join(str(text) for text in told if text)
         click.echo(f"{device['name']}  {device['target']}  {device['identity']}  {device.get('state', '')}  {about}")
     for name, why in missing:
         click.echo(f"{name}: {why}", err=True)

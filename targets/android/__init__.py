@@ -13,8 +13,8 @@ from mobench_lang.ir import Entity
 from mobench_lang.plugins import DeviceError, Finding
 
 if TYPE_CHECKING:
+    from mobench_targets.android.session import PhoneSession
     from mobench_targets.android.virtual.client import VirtualPhone
-    from mobench_targets.shell.session import ShellSession
 
 
 class AndroidTarget:
@@ -22,18 +22,27 @@ class AndroidTarget:
 
     name = "android"
 
-    async def open(self, device: Entity, scratch: Path, scripts: Path) -> ShellSession:  # noqa: ARG002 - all is on the phone
+    async def open(self, device: Entity, scratch: Path, scripts: Path) -> PhoneSession:
         """Open a phone, changing nothing on it. Raises DeviceError."""
         from mobench_targets.android import found
         from mobench_targets.android.kind import PhoneKind
+        from mobench_targets.android.session import PhoneSession, explained
         from mobench_targets.android.transport import connect
-        from mobench_targets.shell.session import ShellSession
+        from mobench_targets.android.uhubctl import hub_port
 
         meter = _meter(device)
+        port = device.get("hub_port")
+        place = hub_port(str(port)) if port else None
         server = found.server(device.get("adb_port"))
         serial = device.get("serial")
-        chosen = str(serial) if serial is not None else await asyncio.to_thread(found.only_one, server, device.name)
-        return ShellSession(await connect(server, chosen), PhoneKind(meter), scripts)
+        try:
+            chosen = str(serial) if serial is not None else await asyncio.to_thread(found.only_one, server, device.name)
+            link = await connect(server, chosen)
+        except DeviceError as error:
+            raise await explained(error, scratch) from error
+        stand_in = str(device.get("virtual_hub") or "")
+        power = None if place is None else await found.port_power(server, chosen, place, scratch, stand_in)
+        return PhoneSession(link, PhoneKind(meter, power), scripts, scratch)
 
     def discover(self) -> list[dict[str, Any]]:
         """What is attached."""
@@ -53,11 +62,11 @@ class AndroidTarget:
 
         return await client.simulate(profile, scratch)
 
-    def diagnose(self, where: Path) -> list[Finding]:  # noqa: ARG002 - nothing of it lies in a folder
+    def diagnose(self, where: Path) -> list[Finding]:
         """What stands in the way on every attached phone."""
         from mobench_targets.android import doctor
 
-        return asyncio.run(doctor.findings())
+        return asyncio.run(doctor.findings(where))
 
 
 def _meter(device: Entity) -> str | None:

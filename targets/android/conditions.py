@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from shlex import quote
-from typing import Any
+from typing import Any, Protocol
 
 from mobench_targets.shell.platform import Changes
 from mobench_targets.shell.transport import Transport
@@ -24,6 +24,8 @@ from mobench_lang.plugins import DeviceError
 SUSPENDED_S = 12.0
 """How long a gauge may take to notice that charging stopped: some update every ten seconds."""
 POLL_S = 0.5
+SUSPENDED = "power.battery_input.suspended"
+"""The property that stops charging without root, on phones that know it."""
 _DOZE = ("deep", "light")
 """Android 6 knows one kind of doze, and does not look at the word."""
 
@@ -35,16 +37,37 @@ class Answer:
     applied: bool
     verified: bool
     reason: str = ""
+    how: str = ""
+
+
+class Port(Protocol):
+    """The USB port that the phone hangs on, where the host can switch its power."""
+
+    def claim(self) -> None:
+        """Hold it for this phone. Raises DeviceError."""
+
+    def fresh(self, seconds: float) -> bool:
+        """Whether its power came back so short ago that the phone may not have noticed."""
+
+    async def off(self, serial: str) -> str:
+        """Take its power away; how that was done. Raises DeviceError with what stands in the way."""
+
+    async def still_off(self) -> bool:
+        """Whether it has none yet. Raises DeviceError."""
+
+    async def back(self) -> None:
+        """Give its power back. Raises DeviceError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What a setter needs: the link, how to change, the API level, the gauge's folder."""
+    """What a setter needs: the link, how to change, the API level, the gauge's folder, the USB port if it is known."""
 
     link: Transport
     changes: Changes
     api: int
     supply: str | None
+    port: Port | None = None
 
     async def text(self, command: str) -> str:
         """What a command says; its failure is an empty text."""
@@ -84,6 +107,7 @@ async def apply(asking: Asking, conditions: tuple[PlanSetting, ...]) -> list[dic
                 "name": condition.name, "requested": wanted, "applied": answer.applied, "verified": answer.verified,
                 "reason": answer.reason,
             }
+            | ({"how": answer.how} if answer.how else {})
         )  # fmt: skip
     return records
 
@@ -176,30 +200,74 @@ async def _charger(asking: Asking, wanted: str) -> Answer:
         status = await _status(asking)
         good = status in ("Charging", "Full", "Not charging")
         return Answer(good, good, "" if good else f"the battery is {status or 'unknown'}; connect a charger")
+    if asking.port is not None:
+        asking.port.claim()
+        if asking.port.fresh(SUSPENDED_S):  # it was put back a moment ago: the battery still shows what was
+            await _waits(asking, _charges)
     if await _status(asking) == "Discharging":
         return Answer(True, True)
     charging = await _current(asking)
-    before = await asking.text("getprop power.battery_input.suspended")
-    await asking.changes.change(
-        "setprop power.battery_input.suspended true",
-        f"setprop power.battery_input.suspended {quote(before or 'false')}",
-    )
-    waited, status = 0.0, ""
-    while waited < SUSPENDED_S:
-        status = await _status(asking)
-        if status == "Discharging":
-            if charging is None:
-                return Answer(True, True, "by the status alone: the phone shows no current to this shell")
-            if turned(charging, await _current(asking)):
-                return Answer(True, True)
-        await asyncio.sleep(POLL_S)
-        waited += POLL_S
-    if status == "Discharging":
+    before = await asking.text(f"getprop {SUSPENDED}")
+    await asking.changes.change(f"setprop {SUSPENDED} true", f"setprop {SUSPENDED} {quote(before or 'false')}")
+    stopped = await _stopped(asking, charging, SUSPENDED)
+    if stopped.applied or asking.port is None:
+        return stopped
+    return await _without_power(asking, asking.port, charging)
+
+
+async def _charges(status: str) -> bool:
+    return status != "Discharging"
+
+
+async def _stopped(asking: Asking, charging: int | None, how: str) -> Answer:
+    """Whether charging stops within a while; `charging` is the current before."""
+    discharging = False
+
+    async def gone(status: str) -> bool:
+        nonlocal discharging
+        discharging = status == "Discharging"
+        return discharging and (charging is None or turned(charging, await _current(asking)))
+
+    if await _waits(asking, gone):
+        blind = charging is None
+        return Answer(True, True, "by the status alone: the phone shows no current to this shell" if blind else "", how)
+    if discharging:
         return Answer(False, False, "the status says Discharging, but the battery's current did not turn; unplug it")
     return Answer(
         False, False,
-        "the phone goes on charging though asked to stop; unplug it (a USB hub that switches power, or adb over Wi-Fi)",
+        "the phone goes on charging though asked to stop; unplug it, or hang it on a USB hub that switches ports "
+        "(`hub_port`) and reach it over the network",
     )  # fmt: skip
+
+
+async def _without_power(asking: Asking, port: Port, charging: int | None) -> Answer:
+    """Stop charging by taking the power away from the USB port of a phone that does not listen."""
+    listens = "the phone goes on charging though asked to stop, and "
+    try:
+        how = await port.off(await asking.text("getprop ro.serialno"))
+    except DeviceError as error:
+        return Answer(False, False, listens + str(error))
+    answer = await _stopped(asking, charging, how)
+    wrong = ""
+    if not answer.applied:
+        wrong = f"also after that: {how}. Is `hub_port` its port, and does that hub cut the current, not only the data?"
+    elif not await port.still_off():
+        wrong = f"the power came back by itself after that: {how}. Kernels before 6.0 do that, take a newer one"
+    if not wrong:
+        return answer
+    await port.back()
+    return Answer(False, False, listens + wrong)
+
+
+async def _waits(asking: Asking, wanted: Callable[[str], Awaitable[bool]]) -> bool:
+    """Whether the battery's status becomes what is wanted within a while."""
+    waited = 0.0
+    while waited < SUSPENDED_S:
+        if await wanted(await _status(asking)):
+            return True
+        await asyncio.sleep(POLL_S)
+        waited += POLL_S
+    return False
 
 
 def turned(charging: int, now: int | None) -> bool:

@@ -5,12 +5,14 @@ In: the user's adb server. Out: findings. Guarantee: nothing is changed on a pho
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from mobench_targets.android import found
+from mobench_targets.android import found, power, uhubctl
 from mobench_targets.android.kind import PhoneKind
 from mobench_targets.android.link import unusable
 from mobench_targets.android.transport import connect
+from mobench_targets.android.uhubctl import Hub
 from mobench_targets.android.virtual import root
 
 from mobench_lang.plugins import DeviceError, Finding
@@ -20,9 +22,39 @@ WARM = 40_000
 NO_METER = "no energy from this phone: external meters are not read by this version"
 
 
-async def findings() -> list[Finding]:
-    """The findings of all phones, and whether there can be virtual ones."""
-    return [*await _attached(), _virtual()]
+async def findings(where: Path) -> list[Finding]:
+    """The findings of all phones, of hubs that could switch their power, and whether there can be virtual ones."""
+    hubs, about = await _hubs()
+    return [*await _attached(hubs), *about, *_left(where / "runs" / ".devices"), _virtual()]
+
+
+async def _hubs() -> tuple[list[Hub], list[Finding]]:
+    """The hubs that switch single ports, and what is to say of hubs."""
+    name = "USB hubs"
+    try:
+        program = uhubctl.find()
+    except DeviceError:
+        needed = f"no uhubctl: it stops phones that go on charging, by a hub's port; {uhubctl.INSTALL}"
+        return [], [Finding(name, "ok", needed)]
+    try:
+        hubs = await program.hubs()
+        others = [hub for hub in await program.hubs(any_kind=True) if hub.switching in ("ganged", "nops")]
+    except DeviceError as error:
+        return [], [Finding(name, "warn", "no port can be switched", str(error))]
+    told = [Finding(name, "ok", f"{hub.location} switches its {len(hub.ports)} ports ({hub.about})") for hub in hubs]
+    told += [Finding(name, "ok", f"{hub.location} does not switch single ports ({hub.about})") for hub in others]
+    return hubs, told or [Finding(name, "ok", "uhubctl finds none")]
+
+
+def _left(scratch: Path) -> list[Finding]:
+    """The ports that an exec left without power when it died."""
+    return [
+        Finding(
+            f"USB port {place}", "warn", "has no power since an exec died",
+            f"the next exec gives it back; or `{place.command('on')}`",
+        )
+        for place in power.left(scratch)
+    ]  # fmt: skip
 
 
 def _virtual() -> Finding:
@@ -34,7 +66,7 @@ def _virtual() -> Finding:
     return Finding("virtual phones", "ok", "this host has what they are made of: `exec --simulate NAME=pixel`")
 
 
-async def _attached() -> list[Finding]:
+async def _attached(hubs: list[Hub]) -> list[Finding]:
     try:
         server = found.server(None)
         states = await found.settled(server)
@@ -51,6 +83,8 @@ async def _attached() -> list[Finding]:
             link = await connect(server, serial)
             try:
                 told += await phone(serial, link)
+                if (place := await found.hung(server, serial, link, hubs)) is not None:
+                    told.append(Finding("USB port", "ok", f'the hub shows it there: hub_port = "{place}"'))
             finally:
                 await link.close()
         except DeviceError as error:
@@ -70,7 +104,7 @@ async def phone(serial: str, link: Any) -> list[Finding]:
     status = state["battery_status"]
     if status in ("Charging", "Full", "Not charging"):
         told.append(
-            Finding("charger", "warn", f"the battery is {status}", "`conditions { charger = off }` suspends charging")
+            Finding("charger", "warn", f"the battery is {status}", "`conditions { charger = off }` stops charging")
         )
     if (level := state["battery_level"]) is not None and level < 30:
         told.append(Finding("battery", "warn", f"{level} %", "charge it: below 20 % phones slow down"))

@@ -6,12 +6,16 @@ server runs there are none, which is said where somebody asks for one.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from mobench_targets.android.kind import PhoneKind
 from mobench_targets.android.link import Server, losses, unusable
-from mobench_targets.android.transport import connect, ready
+from mobench_targets.android.power import PortPower
+from mobench_targets.android.transport import AdbTransport, connect, ready
+from mobench_targets.android.uhubctl import Hub, HubPort, find, hangs
 
 from mobench_lang.ir import Value
 from mobench_lang.plugins import DeviceError
@@ -69,16 +73,43 @@ async def settled(found: Server) -> dict[str, str]:
         return found.states()
 
 
+async def port_power(found: Server, serial: str, place: HubPort, scratch: Path, stand_in: str) -> PortPower:
+    """The power of the port that a phone hangs on. A phone with a network's serial is not asked how it is reached."""
+    path = None
+    if not over_network(serial):
+        with losses("the adb server"):
+            path = (await asyncio.to_thread(found.usb_paths)).get(serial, "")
+    return PortPower(place, find(stand_in) if stand_in else None, scratch, usb_path=path)
+
+
+def over_network(serial: str) -> bool:
+    """Whether a serial is that of a phone on the network: host:port, or as wireless debugging announces it."""
+    return ":" in serial or "._adb-tls-connect._tcp" in serial or "._adb._tcp" in serial
+
+
 async def attached(found: Server) -> list[dict[str, Any]]:
     """Every phone, with its facts where it can be used."""
     try:
         states = await settled(found)
     except DeviceError:
         return []
-    return [await _one(found, serial, state) for serial, state in sorted(states.items())]
+    hubs: list[Hub] = []
+    with suppress(DeviceError):  # without it phones can be used, too; `doctor` says what it lacks
+        hubs = await find().hubs()
+    return [await _one(found, serial, state, hubs) for serial, state in sorted(states.items())]
 
 
-async def _one(found: Server, serial: str, state: str) -> dict[str, Any]:
+async def hung(found: Server, serial: str, link: AdbTransport, hubs: list[Hub]) -> HubPort | None:
+    """The port of these hubs that a phone hangs on, if that can be told."""
+    path = ""
+    if hubs and not over_network(serial):
+        with losses("the adb server"):
+            path = (await asyncio.to_thread(found.usb_paths)).get(serial, "")
+    own = (await link.run("getprop ro.serialno")).text.strip() if hubs else ""
+    return hangs(hubs, own, path)
+
+
+async def _one(found: Server, serial: str, state: str, hubs: list[Hub]) -> dict[str, Any]:
     about: dict[str, Any] = {"name": serial, "target": "android", "identity": serial, "state": state}
     if state != "device":
         return about | {"help": str(unusable(serial, state))}
@@ -88,9 +119,13 @@ async def _one(found: Server, serial: str, state: str) -> dict[str, Any]:
             kind = PhoneKind()
             facts = await kind.facts(link)
             sampled = kind.sampling()
+            place = await hung(found, serial, link, hubs)
         finally:
             await link.close()
     except DeviceError as error:
         return about | {"state": error.code, "help": str(error)}
     channels = [] if sampled is None else [channel.name for channel in sampled.channels]
-    return about | {"identity": facts["identity"], "state": "ready", "facts": facts, "measures": channels}
+    about |= {"identity": facts["identity"], "state": "ready", "facts": facts, "measures": channels}
+    return about | (
+        {} if place is None else {"hub_port": str(place), "where": f"USB hub {place.location}, port {place.port}"}
+    )

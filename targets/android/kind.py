@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from mobench_targets.android import conditions, facts, gauge
 from mobench_targets.android.facts import Phone
+from mobench_targets.android.power import PortPower
 from mobench_targets.shell.platform import Changes, Channel, Sampling, Sensor
 from mobench_targets.shell.standing import clocks, processors
 from mobench_targets.shell.transport import Transport
@@ -38,9 +39,11 @@ class PhoneKind:
 
     root = ROOT
 
-    def __init__(self, meter: str | None = None) -> None:
-        """`meter` is the kind of energy source that a spec asks for: `gauge`, `rails` or None for the best there is."""
+    def __init__(self, meter: str | None = None, port: PortPower | None = None) -> None:
+        """`meter` is the kind of energy source that a spec asks for: `gauge`, `rails` or None for the best there is;
+        `port` the USB port that the phone hangs on, where a spec tells it."""
         self._only = meter
+        self.port = port
         self._phone: Phone | None = None
         self._meaning: gauge.Meaning | None = None
 
@@ -103,7 +106,7 @@ class PhoneKind:
 
     async def prepare(self, link: Transport, changes: Changes, wanted: tuple[PlanSetting, ...]) -> list[dict[str, Any]]:
         """Set and verify conditions; then see how the gauge counts, now that charging may have stopped."""
-        asking = conditions.Asking(link, changes, self.phone.facts["api"] or 0, self.phone.supply)
+        asking = conditions.Asking(link, changes, self.phone.facts["api"] or 0, self.phone.supply, self.port)
         records = await conditions.apply(asking, wanted)
         await self._read_gauge(link, load=any(c.name == "charger" and c.value == "off" for c in wanted))
         return records

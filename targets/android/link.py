@@ -153,6 +153,10 @@ class Server:
         """Serial -> state of every device."""
         return parse(self.ask("host:devices"))
 
+    def usb_paths(self) -> dict[str, str]:
+        """Serial -> where it hangs (`1-1.4.2`, as the kernel names USB devices), of the devices reached by USB."""
+        return parse_usb(self.ask("host:devices-l"))
+
     def follow(self, call: Call) -> Iterator[dict[str, str]]:
         """The states now, and again whenever one changes, until the call is ended or the server is gone (OSError)."""
         try:
@@ -169,3 +173,14 @@ def parse(listed: str) -> dict[str, str]:
     """Serial -> state of a list of devices."""
     pairs = (line.partition("\t") for line in listed.splitlines())
     return {serial: state.strip() for serial, tab, state in pairs if tab}
+
+
+def parse_usb(listed: str) -> dict[str, str]:
+    """Serial -> path of the devices in a long list (`adb devices -l`) that are reached by USB."""
+    found = {}
+    for line in listed.splitlines():
+        serial, *words = line.split() or [""]
+        paths = [word.removeprefix("usb:") for word in words if word.startswith("usb:")]
+        if paths:
+            found[serial] = paths[0]
+    return found

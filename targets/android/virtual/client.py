@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mobench_targets.android.virtual import jail, profile
+from mobench_targets.android.virtual import hub, jail, profile
 
 from mobench_lang.names import slug
 from mobench_lang.plugins import DeviceError
@@ -29,9 +29,15 @@ class VirtualPhone:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder, self._about = folder, dict(about)
-        self.attributes: Mapping[str, str | int] = MappingProxyType(
-            {"serial": str(about["serial"]), "adb_port": int(about["adb_server"])}
-        )
+        self._address: dict[str, str | int] = {"serial": str(about["serial"]), "adb_port": int(about["adb_server"])}
+
+    @property
+    def attributes(self) -> Mapping[str, str | int]:
+        """By what the target opens it. A virtual phone never hangs on a port of a real hub, whatever a spec says."""
+        found: dict[str, str | int] = {**self._address, "hub_port": ""}
+        if hub.read(self.folder):
+            found |= {"hub_port": f"{hub.LOCATION}:{hub.PORT}", "virtual_hub": str(self.folder)}
+        return MappingProxyType(found)
 
     async def ask(self, do: str, **more: Any) -> dict[str, Any]:
         """One request of the control port (`set`, `cut`, `reboot`, `hang`, `frames`, `snapshot`, `off`…); its answer.

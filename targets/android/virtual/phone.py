@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from mobench_targets.android.virtual import files, jail, model, root, shell, values
+from mobench_targets.android.virtual import files, hub, jail, model, root, shell, values
 from mobench_targets.android.virtual.profile import Options, Profile, share
 from mobench_targets.android.virtual.wire import Connection, Stream
 
@@ -51,6 +51,7 @@ class Phone:
         self.frames: deque[tuple[int, str, str, int]] = deque(maxlen=FRAMES)
         self.connections: set[Connection] = set()
         self._plugged = True
+        self._hang(options.hub)
         self._ticks = values.Ticks(len(values.cpus(profile, os.cpu_count() or 1)))
         self._loaded = 0.0
         self._refuse_until = 0.0
@@ -250,8 +251,16 @@ class Phone:
             charge = self.profile.battery.capacity_mah * float(changes["level"]) / 100
             self._state = dataclasses.replace(self._state, charge=charge)
             self._show(gauge=True)
+        self._hang(changes.get("hub"))
         if before.unauthorized != self.options.unauthorized:
             self.cut()
+
+    def _hang(self, kind: str | None) -> None:
+        """Hang the phone on a virtual hub, if it is to."""
+        if kind is not None:
+            props = self.profile.props
+            names = f"{props.get('ro.product.manufacturer', '')} {props.get('ro.product.model', '')}"
+            hub.build(self.folder, kind, f"18d1:4ee7 {names} {self.serial}")
 
     def plug(self, on: bool) -> None:
         """Connect or disconnect the charger."""
@@ -272,7 +281,7 @@ class Phone:
             ambient=self.profile.power.ambient if ambient is None else ambient,
             speed=self.options.speed,
             screen=self._kept("screen", "Awake") == "Awake",
-            plugged=self._plugged,
+            plugged=self._plugged and hub.feeds(self.folder),
             suspended=self.profile.battery.suspends
             and self._kept("props/power.battery_input.suspended", "false") in {"true", "1"},
             limit=share(self.options.throttle, self._loaded),

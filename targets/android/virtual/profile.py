@@ -122,7 +122,8 @@ class Options(Part):
     `drop_pull` and `drop_rx` cut the link once, after so many bytes of pushes, of pulls, or of anything that comes;
     `refuse` is for how many seconds it then stays cut. So many `short_pulls` end halfway, as if they were whole.
     `background` is the share of all CPUs that other programs keep busy, `throttle` a curve of the share of the maximum
-    frequency that is left after seconds under load: `0:1/20:0.7/60:0.5`, or `0.5` from the beginning.
+    frequency that is left after seconds under load: `0:1/20:0.7/60:0.5`, or `0.5` from the beginning. `hub` hangs the
+    phone on a virtual USB hub of a kind (`hub.KINDS`); it stays there.
     """
 
     level: float | None = Field(default=None, ge=0, le=100)
@@ -138,6 +139,7 @@ class Options(Part):
     background: float = Field(default=0.0, ge=0, le=1)
     throttle: str = Field(default="", pattern=r"^(?:(?:\d+(?:\.\d+)?:)?[01](?:\.\d+)?(?:/|$))*$")
     refuse: float = 0.0
+    hub: Literal["ppps", "usb3", "ganged", "nops", "linked", "leaky", "stuck", "denied"] | None = None
 
 
 def share(curve: str, loaded: float) -> float:

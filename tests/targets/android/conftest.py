@@ -7,7 +7,8 @@ import json
 import os
 import select
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,23 +110,44 @@ def lab(tmp_path: Path, fake_packs: None) -> Lab:
     return Lab(tmp_path)
 
 
+def put_on_path(folder: Path, phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the stand-in the `uhubctl` of this host."""
+    program = folder / "bin/uhubctl"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -P -m mobench_targets.android.virtual.hub "{phone.virtual.folder}" "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
 def condition(name: str, value: Any, *, optional: bool = False) -> PlanSetting:
     return PlanSetting(name=name, value=value, optional=optional)
 
 
-def build(tmp_path: Path, phone: Phone, behave: str = "ok", *, conditions: Any = (), **run: Any) -> Path:
-    """A plan for one phone, and the scripts that compile would put beside it."""
-    device = plans.entity("device", "phone", "android", **phone.address)
+def build(
+    tmp_path: Path,
+    phone: Phone | Mapping[str, Mapping[str, Any]],
+    behave: str = "ok",
+    *,
+    conditions: Any = (),
+    **run: Any,
+) -> Path:
+    """A plan for one phone, or for several by their addresses, and the scripts that compile would put beside it."""
+    addresses = {"phone": phone.address} if isinstance(phone, Phone) else phone
+    devices = tuple(plans.entity("device", name, "android", **address) for name, address in addresses.items())
     folder = plans.build(
-        tmp_path / "build", devices=(device,), engines=(plans.fake(behave),), conditions=tuple(conditions), **run
+        tmp_path / "build", devices=devices, engines=(plans.fake(behave),), conditions=tuple(conditions), **run
     )
-    (folder / "phone").mkdir(exist_ok=True)
     environment = renderer("mobench_targets.android", ("mobench_targets.shell",))
     values = {
-        "bench": "hello", "device": {"name": "phone", "target": "android"}, "cells": 1, "models": [],
+        "bench": "hello", "cells": 1, "models": [],
         "conditions": [{"name": c.name, "value": str(c.value), "optional": c.optional} for c in conditions],
         "protocol": plans.protocol(**run).model_dump(mode="json"),
     }  # fmt: skip
-    for name in SCRIPTS:
-        (folder / "phone" / name).write_text(render(environment, f"{name}.j2", values))
+    for device in devices:
+        (folder / device.name).mkdir(exist_ok=True)
+        named = values | {"device": {"name": device.name, "target": "android"}}
+        for name in SCRIPTS:
+            (folder / device.name / name).write_text(render(environment, f"{name}.j2", named))
     return folder

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mobench_targets.android import target
+from mobench_targets.android import target, uhubctl
 from mobench_targets.android.virtual import root
 
 from mobench_lang.plugins import Finding
-from tests.targets.android.conftest import Phone
+from tests.targets.android.conftest import Phone, put_on_path
 
 SwitchOn = Callable[[str], Phone]
 Said = dict[str, Finding]
@@ -77,6 +77,67 @@ def test_a_phone_that_nobody_allowed(switch_on: SwitchOn, diagnose: Callable[[Ph
     said = diagnose(switch_on("pixel:unauthorized=true"))
     assert bad(said) == {"phone": "bad"}
     assert "allow USB debugging" in said["phone"].help
+
+
+def test_which_port_of_a_hub_a_phone_hangs_on(
+    switch_on: SwitchOn, diagnose: Callable[[Phone], Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    phone = switch_on("pixel:hub=ppps")
+    put_on_path(tmp_path, phone, monkeypatch)
+    said = diagnose(phone)
+    assert said["USB hubs"].found == (
+        "1-1.4 switches its 4 ports (2109:2813 VIA Labs, Inc. USB2.0 Hub, USB 2.10, 4 ports, ppps)"
+    )
+    assert said["USB port"].found == 'the hub shows it there: hub_port = "1-1.4:2"'
+    (found,) = target.discover()
+    assert (found["hub_port"], found["where"]) == ("1-1.4:2", "USB hub 1-1.4, port 2")
+
+
+@pytest.mark.parametrize(
+    ("kind", "finding"),
+    [
+        ("ganged", Finding("USB hubs", "ok", "1-1.4 does not switch single ports "
+                           "(2109:2813 VIA Labs, Inc. USB2.0 Hub, USB 2.10, 4 ports, ganged)")),
+        ("denied", Finding("USB hubs", "warn", "no port can be switched",
+                           "this user may not open every USB hub, says uhubctl: install the udev rules of its README "
+                           "(https://git.io/JIB2Z), or run as root")),
+    ],
+)  # fmt: skip
+def test_hubs_that_switch_no_port(
+    switch_on: SwitchOn, diagnose: Callable[[Phone], Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    kind: str, finding: Finding,
+) -> None:  # fmt: skip
+    phone = switch_on(f"pixel:hub={kind}")
+    put_on_path(tmp_path, phone, monkeypatch)
+    said = diagnose(phone)
+    assert said["USB hubs"] == finding
+    assert "USB port" not in said
+    assert "hub_port" not in target.discover()[0]
+
+
+def test_no_hub_and_no_uhubctl(
+    switch_on: SwitchOn, diagnose: Callable[[Phone], Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    phone = switch_on("pixel")
+    put_on_path(tmp_path, phone, monkeypatch)
+    assert diagnose(phone)["USB hubs"] == Finding("USB hubs", "ok", "uhubctl finds none")
+    (tmp_path / "bin/uhubctl").unlink()
+    monkeypatch.setattr(uhubctl, "SBIN", ())
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert diagnose(phone)["USB hubs"].found.endswith("install it (Debian: apt-get install uhubctl)")
+
+
+def test_a_port_that_a_dead_exec_left_off(
+    switch_on: SwitchOn, diagnose: Callable[[Phone], Said], tmp_path: Path
+) -> None:
+    phone = switch_on("pixel")
+    scratch = tmp_path / "runs/.devices"
+    scratch.mkdir(parents=True)
+    (scratch / "usb-0123456789abcdef.json").write_text('{"port": "1-1.4:2", "virtual": "", "phone": "x"}')
+    assert diagnose(phone)["USB port 1-1.4:2"] == Finding(
+        "USB port 1-1.4:2", "warn", "has no power since an exec died",
+        "the next exec gives it back; or `uhubctl -l 1-1.4 -p 2 -a on`",
+    )  # fmt: skip
 
 
 def test_what_a_host_lacks_for_virtual_phones(

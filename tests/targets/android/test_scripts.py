@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,7 +18,7 @@ from tests.targets.shell.conftest import VALUES
 
 SPEC = """
 model m {{ source = path("m.gguf") }}
-device phone {{ target = android, serial = "SECRET" }}
+device phone {{ target = android, serial = "SECRET", hub_port = "9-8.7:6" }}
 bench study {{
   model = m
   engine = llama_cpp
@@ -52,7 +54,9 @@ def test_what_a_person_reviews(folder: Path, golden: Golden) -> None:
     own = [line[2:] for line in difflib.ndiff(base, (folder / "run.sh").read_text().splitlines()) if line[:1] == "+"]
     golden("android/run_own.sh", "\n".join(own) + "\n")
     for path in folder.iterdir():
-        assert "SECRET" not in path.read_text()  # an address is no part of a plan
+        assert not re.search(r"SECRET|9-8\.7", path.read_text())  # an address is no part of a plan
+    places = json.loads((folder.parent / "places.json").read_text())
+    assert places["devices"]["phone"] == {"serial": "SECRET", "hub_port": "9-8.7:6"}
 
 
 @pytest.mark.parametrize("more", ["", CONDITIONS], ids=["plain", "conditions"])
