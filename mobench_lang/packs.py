@@ -32,10 +32,11 @@ class Attribute:
     Types: bool int number string duration size temperature ratio power rate frequency charge, capacity (of a battery:
     Wh or mAh), `enum` (with `values`), `list of <type>`, `cpus` (`all`, `big_cores`, `little_cores` or a list of cpu
     numbers), and references: model engine device workload meter task source. `min`/`max` bound ints (inclusive).
-    An `address` says where one physical device is reached: it is no part of a plan; one that is right only `beside`
-    another (a USB port beside a serial) is left out where `exec` is told another value of that. A `reserved` attribute
-    is part of the language that this version cannot do yet; the text says what it will be. One that is not for the
-    `job` is the host's: the instrument is not told.
+    A `pattern` (a regular expression for the whole text) bounds strings; `form` says it in words. An `address` says
+    where one physical device is reached: it is no part of a plan; one that is right only `beside` another (a USB port
+    beside a serial) is left out where `exec` is told another value of that. A `reserved` attribute is part of the
+    language that this version cannot do yet; the text says what it will be. One that is not for the `job` is the
+    host's: the instrument is not told.
     """
 
     type: str
@@ -43,6 +44,8 @@ class Attribute:
     values: tuple[str, ...] = ()
     min: int | None = None
     max: int | None = None
+    pattern: str = ""
+    form: str = ""
     required: bool = False
     default: str = ""
     address: bool = False

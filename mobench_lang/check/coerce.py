@@ -6,6 +6,7 @@ Guarantee: nothing is converted silently but whole numbers of `tok` to counts an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -61,6 +62,8 @@ def _typed(  # noqa: PLR0917 - a value with its whole context
         case "number":
             return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
         case "string":
+            if isinstance(value, str) and want.pattern and not re.fullmatch(want.pattern, value):
+                return ev.tell(messages.values.other_form(span, key, value, want))
             return value if isinstance(value, str) else None
         case "enum" | "quant" | "target":
             if isinstance(value, Word) and value.text not in ev.words(want):

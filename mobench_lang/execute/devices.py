@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -157,6 +158,8 @@ def _moved(entity: Entity, given: Mapping[str, str]) -> Entity:
         if about is None and key != "serial":  # every target may have a serial, or say why not
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise UsageError(f"{entity.name} has no address {key!r} that --device could give; {has}")
+        if about is not None and about.pattern and not re.fullmatch(about.pattern, text):
+            raise UsageError(f"--device {entity.name}.{key} takes {about.form}, found {text[:80]!r}")
         value: str | int = text
         if about is not None and about.type == "int":
             least, most = about.min or 0, about.max or sys.maxsize

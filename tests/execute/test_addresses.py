@@ -65,6 +65,11 @@ def test_other_addresses(
             {"phone.meter": "b"},
             "phone has no address 'meter' that --device could give; it has serial, adb_port, hub_port",
         ),
+        (
+            {"phone.hub_port": "1-1.4; reboot"},
+            "--device phone.hub_port takes LOCATION:PORT, such as 1-1.4:2, with a port from 1 to 14, "
+            "found '1-1.4; reboot'",
+        ),
         ({"phone.adb_port": "0"}, "--device phone.adb_port takes a number from 1 to 65535, found '0'"),
         ({"phone.adb_port": "x"}, "--device phone.adb_port takes a number from 1 to 65535, found 'x'"),
         ({"phone.adb_port": "²"}, "--device phone.adb_port takes a number from 1 to 65535, found '²'"),

@@ -121,6 +121,12 @@ def outside(span: Span, key: str, allowed: str, found: str) -> Diagnostic:
     )
 
 
+def other_form(span: Span, key: str, value: str, want: Attribute) -> Diagnostic:
+    """E0335."""
+    shown = value if len(value) <= 40 else f"{value[:39]}…"
+    return Diagnostic("E0335", f"`{key}` is {want.form}, found {shown!r}", span, "of another form", helps=(want.doc,))
+
+
 def negative(span: Span, key: str, value: Qty) -> Diagnostic:
     """E0316."""
     return Diagnostic(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mobench_targets.android import found, link, uhubctl
 from mobench_targets.android.uhubctl import Hub, HubPort, Port, hangs, hub_port, parse
 from mobench_targets.android.virtual import hub
 
+from mobench_lang.packs import manifests
 from mobench_lang.plugins import DeviceError
 
 PHONE = "18d1:4ee7 Google Pixel 8 37041FDJH000XY"
@@ -74,6 +76,7 @@ def test_any_text_is_hubs_or_an_error(said: str) -> None:
 # ---------------------------------------------------------------- places
 
 
+PATTERN = manifests("target")["android"].parameters["hub_port"].pattern
 LEVELS = st.integers(1, 99)
 PLACES = st.builds(
     lambda bus, levels, port: f"{bus}{'-' if levels else ''}{'.'.join(map(str, levels))}:{port}",
@@ -102,10 +105,16 @@ def test_what_is_no_place(text: str) -> None:
     assert error.value.code == "bad_hub_port"
 
 
-@given(st.text(alphabet="0123456789-.:al \n$;"))
-def test_no_other_text_is_a_place(text: str) -> None:
-    with suppress(DeviceError):
-        assert str(hub_port(text)) == text
+@given(st.one_of(PLACES, st.text(alphabet="0123456789-.:al \n$;"), st.from_regex(PATTERN, fullmatch=True)))
+def test_the_checker_and_the_target_agree(text: str) -> None:
+    """Nothing is a place that `check` did not take: addresses come beside a plan, too."""
+    checked = re.fullmatch(PATTERN, text) is not None
+    try:
+        place = hub_port(text)
+    except DeviceError:
+        assert not checked
+    else:
+        assert checked and str(place) == text
 
 
 def test_where_a_phone_hangs() -> None:
