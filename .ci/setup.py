@@ -40,7 +40,7 @@ BINDING_STAMP = VENV / "mobench-binding.txt"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 PLUGINS = (ROOT / "tests" / "plugin" / "example",)
 
-EXTRAS = "llama-cpp,ssh,android"
+EXTRAS = "llama-cpp,ssh,android,monsoon"
 """The extras that this version imports; the others are names for targets and faces to come."""
 
 BUILD_TOOLS = ("pip", "setuptools", "wheel", "scikit-build-core", "cmake", "ninja")

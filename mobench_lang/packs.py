@@ -1,7 +1,7 @@
 """Manifests: what the installed packs are, as data, and discovery.
 
-In: the entry points of the groups `mobench.targets` and `mobench.engines` (built-ins register through them too), and
-the `manifest.toml` of each. Out: `Manifest`s: schema and capabilities. Guarantee: reading them imports no platform
+In: the entry points of the groups `mobench.targets`, `mobench.engines` and `mobench.meters` (built-ins register through
+them too), and the `manifest.toml` of each. Out: `Manifest`s: schema and capabilities. Guarantee: reading them imports no platform
 code; a manifest has only the fields described here, of their types, or is an error that names the file and the field.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Literal
 from mobench_lang.entry_points import Point, registered
 from mobench_lang.frozen import Misfit, from_plain, frozen
 
-GROUPS = {"target": "mobench.targets", "engine": "mobench.engines"}
+GROUPS = {"target": "mobench.targets", "engine": "mobench.engines", "meter": "mobench.meters"}
 
 
 class PluginError(Exception):
@@ -108,7 +108,7 @@ class Manifest:
     """
 
     manifest: Literal[1]
-    kind: Literal["target", "engine"]
+    kind: Literal["target", "engine", "meter"]
     name: str
     version: str
     summary: str
@@ -147,7 +147,7 @@ def points(kind: str) -> Mapping[str, Point]:
 
 @cache
 def manifests(kind: str) -> Mapping[str, Manifest]:
-    """The manifests of all installed packs of a kind (`target` or `engine`), by name; imports no pack.
+    """The manifests of all installed packs of a kind (`target`, `engine` or `meter`), by name; imports no pack.
 
     Raises PluginError if a manifest is missing or wrong.
     """

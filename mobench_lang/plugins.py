@@ -1,4 +1,4 @@
-"""Plug-ins: the protocols of targets and engines, and what loads them.
+"""Plug-ins: the protocols of targets, engines and meters, and what loads them.
 
 In: the name of a pack that discovery found (`manifests`). Out: when something is executed, the plug-in object itself.
 Targets and engines meet only in data: a job, an argument vector, files.
@@ -362,6 +362,33 @@ class Target(Protocol):
         """What is attached: `[{name, target, identity, state, …}]`."""
 
 
+RECORDING = "meter.jsonl"
+"""The raw file of a launch that an external meter recorded."""
+
+
+class OpenMeter(Protocol):
+    """A meter outside of the device, opened. A method raises DeviceError with what is wrong."""
+
+    facts: dict[str, Any]
+    """What the instrument is, as JSON data; kept among the device's facts."""
+
+    async def start(self, folder: Path) -> None:
+        """Begin to record into RECORDING in a launch's folder; returns when it does. One that still runs is ended."""
+
+    async def stop(self) -> None:
+        """End the recording, if one runs: then the file is whole. One that broke off says so in its last line."""
+
+
+class Meter(Protocol):
+    """A meter plug-in; it may have `diagnose(self) -> list[Finding]`, for `mobench doctor`."""
+
+    name: str
+
+    async def open(self, meter: Entity, device: Entity) -> OpenMeter:
+        """Look at the instrument that a resolved `meter` value and the addresses of its device name, changing nothing.
+        Raises DeviceError."""
+
+
 # ---------------------------------------------------------------- loading
 
 
@@ -375,6 +402,12 @@ def target(name: str) -> Target:
 def engine(name: str) -> Engine:
     """The engine plug-in of a name; imports it. Raises PluginError."""
     return _load("engine", name)  # type: ignore[no-any-return]  # the entry point's promise
+
+
+@cache
+def meter(name: str) -> Meter:
+    """The meter plug-in of a name; imports it. Raises PluginError."""
+    return _load("meter", name)  # type: ignore[no-any-return]  # the entry point's promise
 
 
 def _load(kind: str, name: str) -> Any:

@@ -54,11 +54,13 @@ Unit = Literal["J", "W", "A", "V", "mAh"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What energy is known from: `parts` are added up, `how` is for the method, a `battery` must be discharging."""
+    """What energy is known from: `parts` are added up, `how` is for the method, a `battery` must be discharging; its
+    times are known to `skew_ns` on the device's clock."""
 
     parts: tuple[Series, ...]
     how: str
     battery: bool = False
+    skew_ns: float = 0.0
 
     @property
     def method(self) -> str:
@@ -86,7 +88,8 @@ def counted(
         return MetricValue(info.name, None, info.unit, reason="not_applicable")
     source = _source(samples, spans)
     if source is None:
-        return MetricValue(info.name, None, info.unit, reason=samples.why_not(info.channels) or "not_delivered")
+        why = samples.unmetered or samples.why_not(info.channels) or "not_delivered"
+        return MetricValue(info.name, None, info.unit, reason=why)
     total = _total(source, samples, spans)
     if isinstance(total, str):
         return MetricValue(info.name, None, info.unit, source.method, reason=total)
@@ -133,7 +136,7 @@ def mean_power(info: MetricInfo, samples: Samples, bounds: Span) -> MetricValue:
     """Mean power of a pass from what its energy is known from, idle included."""
     source = _source(samples, [bounds])
     if source is None:
-        return MetricValue(info.name, None, info.unit, reason="not_delivered")
+        return MetricValue(info.name, None, info.unit, reason=samples.unmetered or "not_delivered")
     total = _total(source, samples, [bounds])
     if isinstance(total, str):
         return MetricValue(info.name, None, info.unit, source.method, reason=total)
@@ -148,7 +151,7 @@ def idle_power(info: MetricInfo, samples: Samples, bounds: Span, launched: int |
     source = _source(samples, [bounds])
     idle = _idle(source, samples, launched) if source else None
     if source is None or idle is None:
-        return MetricValue(info.name, None, info.unit, reason="not_delivered")
+        return MetricValue(info.name, None, info.unit, reason=samples.unmetered or "not_delivered")
     method = f"{source.method}, {idle.ns * 1e-9:.3g} s before the launch"
     return MetricValue(info.name, idle.power, info.unit, method, idle.uncertainty)
 
@@ -157,14 +160,16 @@ def idle_power(info: MetricInfo, samples: Samples, bounds: Span, launched: int |
 
 
 def _source(samples: Samples, spans: Sequence[Span]) -> Source | None:
-    """The best source that was sampled."""
+    """The best source that was sampled; none in place of a meter whose recording cannot be used."""
+    if samples.unmetered:
+        return None
     for base, unit, gauge, how in (
         ("energy", "J", False, "counter difference"),
         ("power", "W", True, "∫P dt by trapezoid"),
     ):
         meter = _columns(samples, base, unit, meter=True)
         if meter:
-            return Source(tuple(series(samples, i, gauge=gauge) for i in meter), how)
+            return Source(tuple(series(samples, i, gauge=gauge) for i in meter), how, skew_ns=samples.skew_ns)
     for base, unit, gauge, how in (
         ("energy", "J", False, "counter difference"),
         ("power", "W", True, "∫P dt by trapezoid"),
@@ -232,9 +237,23 @@ def _total(source: Source, samples: Samples, spans: Sequence[Span]) -> Integral 
     good = [p for p in parts if isinstance(p, Integral)]
     return Integral(
         sum(p.value for p in good),
-        float(np.sqrt(sum(p.uncertainty**2 for p in good))),
+        float(np.sqrt(sum(p.uncertainty**2 for p in good) + _skewed(source, spans) ** 2)),
         min((p.updates for p in good), default=0),
     )
+
+
+def _skewed(source: Source, spans: Sequence[Span]) -> float:
+    """What an error of `skew_ns` in the times does to an energy, in J: at each edge at most the skew times what the
+    power spans in the window."""
+    if not source.skew_ns:
+        return 0.0
+    total = 0.0
+    for part in source.parts:
+        for start, end in spans:
+            near = slice(*np.searchsorted(part.t, (start - source.skew_ns, end + source.skew_ns)))
+            values = part.values[near]
+            total += 2 * (float(np.ptp(values)) * source.skew_ns * 1e-9) ** 2 if values.size else 0.0
+    return float(np.sqrt(total))
 
 
 def _charging(samples: Samples, spans: Sequence[Span]) -> bool:

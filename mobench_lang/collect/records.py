@@ -50,7 +50,10 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Samples:
     """What the sampler read: `raw[i, c]` of channel c at `t[i]`, MISSING where it could not be read, and its own
-    cost. `states` says per channel how its file answered last (`ok`, `denied`, `gone`…), where the sampler told it."""
+    cost. `states` says per channel how its file answered last (`ok`, `denied`, `gone`…), where the sampler told it.
+
+    Where a meter outside of the device recorded the launch, its power is the channel `power.meter`, whose times are
+    known to `skew_ns`; or `unmetered` is the reason why there is none."""
 
     channels: tuple[Channel, ...]
     hz: float
@@ -60,6 +63,8 @@ class Samples:
     wall_ns: int | None
     damaged: bool
     states: tuple[str, ...] = ()
+    unmetered: str = ""
+    skew_ns: float = 0.0
 
     def why_not(self, bases: Sequence[str]) -> str:
         """`denied` or `gone` where a channel of that base has a file that could not be read; else nothing."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from mobench_lang.collect.events import Events, read_events
 from mobench_lang.collect.lines import read_object
+from mobench_lang.collect.meter import joined, read_meter
 from mobench_lang.collect.metrics import PassData, measure, unmeasured
 from mobench_lang.collect.records import Ints, Samples, Status, Trial, Window
 from mobench_lang.collect.samples import read_samples
@@ -72,7 +73,9 @@ def read_folder(folder: Path, facts: Mapping[str, Any]) -> Folder:
     cores = facts.get("cores")
     return Folder(
         events=read_events(folder / "events.jsonl"),
-        samples=read_samples(folder / "samples.jsonl", wraps if isinstance(wraps, Mapping) else {}),
+        samples=joined(
+            read_samples(folder / "samples.jsonl", wraps if isinstance(wraps, Mapping) else {}), read_meter(folder)
+        ),
         state=read_object(folder / "state.json") or {},
         job=read_object(folder / "job.json") or {},
         cores=cores if isinstance(cores, int) and cores > 0 else None,

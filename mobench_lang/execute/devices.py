@@ -22,7 +22,7 @@ from mobench_lang.execute.lock import FileLock
 from mobench_lang.ir import Entity
 from mobench_lang.packs import PluginError
 from mobench_lang.plan.cell import with_attribute, without_attribute
-from mobench_lang.plugins import DeviceError, Session, Simulated, Simulator, Target
+from mobench_lang.plugins import DeviceError, OpenMeter, Session, Simulated, Simulator, Target
 
 STATE = ".devices"
 """Folder beside the runs: locks of physical devices, and what targets must remember across a crash of the host."""
@@ -39,6 +39,7 @@ class Device:
     facts: dict[str, Any]
     scratch: Path
     scripts: Path
+    meter: OpenMeter | None = None
 
     @property
     def identity(self) -> str:
@@ -204,8 +205,10 @@ def _target(entity: Entity) -> Target | Refusal:
         return Refusal("no_target", str(error))
 
 
-async def open_device(name: str, entity: Entity, scratch: Path, scripts: Path) -> Device | Refusal:
-    """Open one device and read its facts."""
+async def open_device(
+    name: str, entity: Entity, scratch: Path, scripts: Path, meter: OpenMeter | None = None
+) -> Device | Refusal:
+    """Open one device and read its facts; with the `meter` that is open for it already, which may be recording."""
     target = _target(entity)
     if isinstance(target, Refusal):
         return target
@@ -213,9 +216,24 @@ async def open_device(name: str, entity: Entity, scratch: Path, scripts: Path) -
         session = await target.open(entity, scratch, scripts)
         try:
             facts = await session.facts()
+            meter = meter or await _meter(entity)
         except BaseException:
             await session.close()
             raise
     except DeviceError as error:
         return Refusal(error.code, str(error))
-    return Device(name, entity, target, session, facts, scratch, scripts)
+    if meter is not None:
+        facts["meter"] = meter.facts
+    return Device(name, entity, target, session, facts, scratch, scripts, meter)
+
+
+async def _meter(device: Entity) -> OpenMeter | None:
+    """The meter outside of the device that its spec names, opened. Raises DeviceError."""
+    meter = device.get("meter")
+    kind = str(meter.get("kind")) if isinstance(meter, Entity) else ""
+    if not isinstance(meter, Entity) or kind not in packs.manifests("meter"):
+        return None  # one of the target's own
+    try:
+        return await plugins.meter(kind).open(meter, device)
+    except PluginError as error:
+        raise DeviceError("no_meter", str(error)) from error

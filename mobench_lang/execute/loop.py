@@ -230,7 +230,7 @@ class DeviceLoop:
         for pause in _pauses(until):
             self.context.report(Waiting(name, "the lost device", None))
             await asyncio.sleep(pause)
-            found = await open_device(name, device.entity, device.scratch, device.scripts)
+            found = await open_device(name, device.entity, device.scratch, device.scripts, device.meter)
             if isinstance(found, Refusal):
                 last = found
                 continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobench_lang.ir import Entity
+from mobench_lang.packs import manifests
 from mobench_lang.plugins import DeviceError, Finding
 
 if TYPE_CHECKING:
@@ -70,15 +71,16 @@ class AndroidTarget:
 
 
 def _meter(device: Entity) -> str | None:
-    """The kind of meter that a spec asks for; DeviceError for one that this version cannot read."""
+    """The kind of meter that a spec asks for; DeviceError for one that nobody here reads."""
     meter = device.get("meter")
     if not isinstance(meter, Entity):
         return None
     kind = str(meter.get("kind"))
-    if kind not in ("gauge", "rails"):
+    if kind not in ("gauge", "rails") and kind not in manifests("meter"):
         raise DeviceError(
             "no_meter",
-            f"the meter {meter.name} ({kind}) cannot be read by this version; leave `meter` out of {device.name}",
+            f"the meter {meter.name} ({kind}) cannot be read: no pack for it is installed; leave `meter` out of "
+            f"{device.name}",
         )
     return kind
 

@@ -40,9 +40,10 @@ class PhoneKind:
     root = ROOT
 
     def __init__(self, meter: str | None = None, port: PortPower | None = None) -> None:
-        """`meter` is the kind of energy source that a spec asks for: `gauge`, `rails` or None for the best there is;
-        `port` the USB port that the phone hangs on, where a spec tells it."""
+        """`meter` is the kind of energy source that a spec asks for: `gauge`, `rails`, that of a meter outside of the
+        phone, or None for the best there is; `port` the USB port that the phone hangs on, where a spec tells it."""
         self._only = meter
+        self.outside = meter not in (None, "gauge", "rails")
         self.port = port
         self._phone: Phone | None = None
         self._meaning: gauge.Meaning | None = None
@@ -136,7 +137,8 @@ class PhoneKind:
             Channel(f"pressure.{name}", "µs", f"/proc/pressure/{name}", "PSI, somebody waited", after="total=")
             for name in phone.pressure
         ]
-        return Sampling(tuple(found), lead_s=3.0 if phone.rails or phone.supply else 0.0)
+        lead = 3.0 if phone.rails or phone.supply or self.outside else 0.0
+        return Sampling(tuple(found), lead_s=lead, pulses=self.outside)
 
     def _battery_channels(self, phone: Phone) -> list[Channel]:
         if phone.supply is None:

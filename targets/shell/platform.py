@@ -41,13 +41,15 @@ class Channel:
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """What is sampled beside a launch, how often, and on which CPU the sampler sits (None: wherever). `lead_s` is how
-    long before the instrument it begins: that is what the device draws without it."""
+    long before the instrument it begins: that is what the device draws without it. `pulses` of load before and after it
+    are what the recording of a meter outside of the device is aligned by."""
 
     channels: tuple[Channel, ...]
     hz: float = 10.0
     slow_every: int = 10
     cpu: int | None = None
     lead_s: float = 0.0
+    pulses: bool = False
 
 
 class Container(Protocol):

@@ -33,7 +33,7 @@ LATE_S = 60.0
 """A device that has not ended a launch so long after its time is told to."""
 LOG_BYTES = 1 << 20
 """How much of a long log is kept: its end."""
-RAW = ("events.jsonl", "samples.jsonl", OUTPUT)
+RAW = ("events.jsonl", "samples.jsonl", "pulses.jsonl", OUTPUT)
 SCRIPTS = ("run.sh", "restore.sh")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -176,6 +176,8 @@ class ShellSession:
             parts["guard.json"] = self._guard_file(sampling)
         if sampling is not None and RUNNER in files:
             parts["sample.json"] = _sampling_file(sampling)
+            if sampling.pulses:
+                parts["pulse"] = "1\n"
         elif sampling is not None and (taken := _shell_sampling(sampling)):
             parts["sample.sh"] = taken
         lines = [f"rm -rf {quote(there)}", f"mkdir -p {quote(there)} || exit 73"]

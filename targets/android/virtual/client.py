@@ -30,6 +30,7 @@ class VirtualPhone:
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder, self._about = folder, dict(about)
         self._address: dict[str, str | int] = {"serial": str(about["serial"]), "adb_port": int(about["adb_server"])}
+        self._address["meter_serial"] = f"virtual:{folder}"  # read only where a spec asks for a meter
 
     @property
     def attributes(self) -> Mapping[str, str | int]:

@@ -7,9 +7,14 @@ The model is first order throughout; it is there so that values move as they do 
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, replace
 
 from mobench_targets.android.virtual.profile import Profile
+
+
+DRAWN = struct.Struct("<qdd")
+"""What the phone draws, as a virtual meter reads it in `power.bin`: the phone's clock in ns, mW, mV."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,6 +301,7 @@ class Phone:
     async def live(self) -> None:
         """Let time pass on the phone, until cancelled."""
         last, gauge, slow = time.monotonic(), 0.0, 0.0
+        power = (self.folder / "power.bin").open("wb", buffering=0)
         spent: dict[str, float] = {}
         while True:
             running = self._jail
@@ -316,6 +317,7 @@ class Phone:
             smooth = self._state.busy + (min(busy, len(self._cores)) - self._state.busy) * min(seconds / 0.15, 1.0)
             self._loaded = max(self._loaded + (seconds if smooth > LOADED else -seconds), 0.0)
             self._state = model.step(self.profile, self._state, self._world(), seconds, smooth)
+            power.write(model.DRAWN.pack(self.clock(), self._state.power, self._state.voltage))
             self._ticks.step(seconds, busy + self.options.background * len(self._cores))
             due = now - gauge >= self.profile.battery.update_ms / 1000
             if due:
