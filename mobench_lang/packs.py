@@ -1,8 +1,9 @@
 """Manifests: what the installed packs are, as data, and discovery.
 
 In: the entry points of the groups `mobench.targets`, `mobench.engines` and `mobench.meters` (built-ins register through
-them too), and the `manifest.toml` of each. Out: `Manifest`s: schema and capabilities. Guarantee: reading them imports no platform
-code; a manifest has only the fields described here, of their types, or is an error that names the file and the field.
+them too), and the `manifest.toml` of each. Out: `Manifest`s: schema and capabilities. Guarantee: reading them imports
+no platform code; a manifest has only the fields described here, of their types, or is an error that names the file and
+the field.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -85,6 +85,8 @@ class Schema:
 def schema() -> Schema:
     """The schema of this installation. Raises packs.PluginError if a pack is broken."""
     core = tomllib.loads(Path(__file__).with_name("schema.toml").read_text("utf-8"))
+    meters = core["meter"]["attributes"]["kind"]["values"]
+    meters += [name for name in manifests("meter") if name not in meters]
     blocks = {
         kind: BlockInfo(
             doc=block["doc"],
@@ -93,8 +95,5 @@ def schema() -> Schema:
         )
         for kind, block in core.items()
     }
-    kind = blocks["meter"].attributes["kind"]
-    kinds = (*kind.values, *(name for name in manifests("meter") if name not in kind.values))
-    blocks["meter"].attributes["kind"] = replace(kind, values=kinds)
     bits = tomllib.loads(Path(__file__).with_name("quants.toml").read_text("utf-8"))
     return Schema(blocks, manifests("target"), manifests("engine"), metrics(), {k: float(v) for k, v in bits.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,7 @@ def command(target: str | None, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
+    from mobench_lang import plugins
     from mobench_lang.cli.failing import Failure
     from mobench_lang.packs import PluginError, manifests
 
@@ -32,6 +33,8 @@ def command(target: str | None, as_json: bool) -> None:
         found = {"mobench": _own()}
         for name in [target] if target else known:
             found[name] = _target(name)
+        for name in () if target else manifests("meter"):
+            found[name] = _findings(plugins.meter(name))
     except PluginError as error:
         raise Failure(str(error)) from error
     if as_json:
@@ -72,10 +75,17 @@ def _target(name: str) -> list[Finding]:
     manifest = packs.manifests("target")[name]
     if not manifest.executes:
         return [Finding("target", "warn", "cannot be executed", manifest.why_not)]
-    diagnose = getattr(plugins.target(name), "diagnose", None)
+    return _findings(plugins.target(name), Path.cwd())
+
+
+def _findings(plugin: Any, *arguments: Path) -> list[Finding]:
+    """What a target or a meter finds out itself."""
+    from mobench_lang.plugins import Finding
+
+    diagnose = getattr(plugin, "diagnose", None)
     if diagnose is None:
-        return [Finding("target", "ok", "installed; it has no check of its own")]
-    findings: list[Finding] = diagnose(Path.cwd())
+        return [Finding("pack", "ok", "installed; it has no check of its own")]
+    findings: list[Finding] = diagnose(*arguments)
     return findings
 
 

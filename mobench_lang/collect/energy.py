@@ -274,7 +274,7 @@ def _idle(source: Source, samples: Samples, launched: int | None) -> Idle | None
         return None
     power, variance, shortest = 0.0, 0.0, launched
     for part in source.parts:
-        found = before(part, launched)
+        found = before(part, launched, samples.quiet_from)
         if found.t.size < IDLE_LEAST_READINGS or (length := int(found.t[-1] - found.t[0])) < IDLE_LEAST_NS:
             return None
         span = (int(found.t[0]), int(found.t[-1]))

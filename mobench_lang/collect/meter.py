@@ -28,7 +28,7 @@ STEP_S = 0.002
 """The grid on which the pattern is looked for."""
 MARGIN_S = 0.3
 """What belongs to the pattern before its first and after its last burst."""
-LEAST_SCORE = 0.75
+LEAST_SCORE = 0.7
 """Correlation of the meter's power with the pattern, from which on the pattern may be there."""
 RIVAL = 0.1
 """Another place that fits nearly as well makes the pattern ambiguous."""
@@ -42,6 +42,8 @@ MOST_DROPPED = 0.01
 TRIPPED_A, TRIPPED_S = 1e-3, 0.2
 """No phone that is on draws less than 1 mA for so long: the meter switched it off."""
 LEAST_PAIRS = 10
+REST_NS = 1_000_000_000
+"""So long after the last burst a device draws again what it draws at rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Metered:
     alignment: Alignment | None
     reason: str = ""
     detail: str = ""
+    quiet_from: int | None = None
 
 
 def read_meter(folder: Path) -> Metered | None:
@@ -109,7 +112,7 @@ def read_meter(folder: Path) -> Metered | None:
     if isinstance(found, str):
         return _without(source, "meter_not_aligned", found)
     t = np.round((found.device + (seconds - found.meter) * found.rate) * 1e9).astype(np.int64)
-    return Metered(source, t, values[:, 2].astype(np.int64), hz, found)
+    return Metered(source, t, values[:, 2].astype(np.int64), hz, found, quiet_from=before[-1][1] + REST_NS)
 
 
 def joined(samples: Samples, metered: Metered | None) -> Samples:
@@ -137,6 +140,7 @@ def joined(samples: Samples, metered: Metered | None) -> Samples:
         raw=raw[order],
         states=(*samples.states, "ok") if samples.states else (),
         skew_ns=found.uncertainty * 1e9,
+        quiet_from=metered.quiet_from,
     )
 
 

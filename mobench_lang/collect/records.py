@@ -53,7 +53,8 @@ class Samples:
     cost. `states` says per channel how its file answered last (`ok`, `denied`, `gone`…), where the sampler told it.
 
     Where a meter outside of the device recorded the launch, its power is the channel `power.meter`, whose times are
-    known to `skew_ns`; or `unmetered` is the reason why there is none."""
+    known to `skew_ns`; or `unmetered` is the reason why there is none. From `quiet_from` on the device rested until the
+    instrument began: before, it made the pulses by which the meter is aligned."""
 
     channels: tuple[Channel, ...]
     hz: float
@@ -65,6 +66,7 @@ class Samples:
     states: tuple[str, ...] = ()
     unmetered: str = ""
     skew_ns: float = 0.0
+    quiet_from: int | None = None
 
     def why_not(self, bases: Sequence[str]) -> str:
         """`denied` or `gone` where a channel of that base has a file that could not be read; else nothing."""

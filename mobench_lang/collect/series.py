@@ -107,7 +107,8 @@ def difference(found: Series, span: Span) -> float | None:
     return float(ends[1] - ends[0])
 
 
-def before(found: Series, end: int) -> Series:
-    """The readings before a time."""
-    upto = int(np.searchsorted(found.t, end, "left"))
-    return Series(found.t[:upto], found.values[:upto], found.gauge, found.source)
+def before(found: Series, end: int, begin: int | None = None) -> Series:
+    """The readings before a time, and not before another."""
+    first = 0 if begin is None else int(np.searchsorted(found.t, begin, "left"))
+    here = slice(first, int(np.searchsorted(found.t, end, "left")))
+    return Series(found.t[here], found.values[here], found.gauge, found.source)

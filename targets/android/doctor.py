@@ -19,7 +19,7 @@ from mobench_lang.plugins import DeviceError, Finding
 
 LEAST_FREE_KIB = 4 << 20
 WARM = 40_000
-NO_METER = "no energy from this phone: external meters are not read by this version"
+NO_METER = "no energy from this phone but by a meter in its supply line, such as `meter = monsoon_hvpm`"
 
 
 async def findings(where: Path) -> list[Finding]:

@@ -51,6 +51,11 @@ class Unit:
         self._config, self.facts = config, facts
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The recorder's process, while one runs."""
+        return None if self._process is None else self._process.pid
+
     async def start(self, folder: Path) -> None:
         """Begin a recording in a launch's folder; returns when it runs. Raises DeviceError."""
         await self.stop()

@@ -92,7 +92,7 @@ class Decoder:
     def _current(self, raw: np.ndarray, scale: float, offset: float, *, coarse: bool) -> np.ndarray:
         zero = offset + self._cal.getZeroCal(coarse)
         span = self._cal.getRefCal(coarse) - zero
-        return (raw - zero) * (scale / span if span else 0.0)
+        return np.asarray((raw - zero) * (scale / span if span else 0.0))
 
     def _blocks(self, block: np.ndarray, ma: np.ndarray, mv: np.ndarray) -> list[Row]:
         found: list[Row] = []

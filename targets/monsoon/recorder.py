@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 VIRTUAL = "virtual:"
-"""Before the folder of a virtual phone, in place of a serial number."""
+"""Before the folder of a virtual phone, in place of a serial number; that may follow behind a `#`."""
 VENDOR, PRODUCT = 0x2AB9, 0x0001
 USB_MODES = ("off", "on", "auto")
 BATCH_NS = 50_000_000
@@ -27,7 +27,7 @@ READY_S = 10.0
 RULE = 'SUBSYSTEM=="usb", ATTR{idVendor}=="2ab9", MODE="0666"'
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """Why the unit cannot be read: a stable code and a text."""
 
     def __init__(self, code: str, text: str) -> None:
@@ -40,7 +40,7 @@ def main(config: dict[str, Any], out: TextIO) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # the package prints
             return _work(config, out)
-    except Fault as fault:
+    except FaultError as fault:
         out.write(json.dumps({"error": fault.code, "text": str(fault)}) + "\n")
         out.flush()
         return 1
@@ -51,11 +51,12 @@ def _work(config: dict[str, Any], out: TextIO) -> int:
         import usb.core
         from Monsoon import HVPM, pmapi
     except ImportError as error:
-        raise Fault("no_meter", f"reading a Monsoon needs {error.name}: pip install 'mobench[monsoon]'") from error
+        raise FaultError("no_meter", f"reading a Monsoon needs {error.name}: pip install 'mobench[monsoon]'") from error
     serial = config.get("serial")
     if serial is not None and str(serial).startswith(VIRTUAL):
-        _virtual(Path(str(serial).removeprefix(VIRTUAL)))
-        serial = None
+        phone, _, number = str(serial).removeprefix(VIRTUAL).partition("#")
+        _virtual(Path(phone))
+        serial = number or None
     chosen = _choose(serial)
     unit = HVPM.Monsoon()
     try:
@@ -102,25 +103,27 @@ def _choose(serial: str | None) -> str:
         units = [str(d.serial_number) for d in usb.core.find(find_all=True, idVendor=VENDOR, idProduct=PRODUCT)]
     except usb.core.NoBackendError as error:
         text = "pyusb finds no libusb on this host; on Debian or Ubuntu: apt-get install libusb-1.0-0"
-        raise Fault("no_meter", text) from error
+        raise FaultError("no_meter", text) from error
     except ValueError as error:  # pyusb's word for strings that may not be read
-        raise Fault("meter_denied", f"the Monsoon may not be opened; a udev rule helps: {RULE}") from error
+        raise FaultError("meter_denied", f"the Monsoon may not be opened; a udev rule helps: {RULE}") from error
     except usb.core.USBError as error:
         raise _told(error) from error
     if not units:
-        raise Fault("no_meter", "no Monsoon HVPM (USB 2ab9:0001) is attached to this host, or it is switched off")
+        raise FaultError("no_meter", "no Monsoon HVPM (USB 2ab9:0001) is attached to this host, or it is switched off")
     if serial is None and len(units) > 1:
-        text = f"there are {len(units)} Monsoons ({', '.join(sorted(units))}); say which by `meter_serial` of the device"
-        raise Fault("no_meter", text)
+        text = (
+            f"there are {len(units)} Monsoons ({', '.join(sorted(units))}); say which by `meter_serial` of the device"
+        )
+        raise FaultError("no_meter", text)
     if serial is not None and str(serial) not in units:
-        raise Fault("no_meter", f"there is no Monsoon {serial}; there is {', '.join(sorted(units))}")
+        raise FaultError("no_meter", f"there is no Monsoon {serial}; there is {', '.join(sorted(units))}")
     return units[0] if serial is None else str(serial)
 
 
-def _told(error: Any) -> Fault:
+def _told(error: Any) -> FaultError:
     if error.errno == errno.EACCES:
-        return Fault("meter_denied", f"the Monsoon may not be opened ({error}); a udev rule helps: {RULE}")
-    return Fault("meter_lost", f"the Monsoon does not answer: {error}")
+        return FaultError("meter_denied", f"the Monsoon may not be opened ({error}); a udev rule helps: {RULE}")
+    return FaultError("meter_lost", f"the Monsoon does not answer: {error}")
 
 
 @contextlib.contextmanager
@@ -130,7 +133,7 @@ def _connected(unit: Any, protocol: Any, serial: str) -> Iterator[int]:
 
     unit.setup_usb(serial, protocol)
     if protocol.DEVICE is None:
-        raise Fault("no_meter", f"the Monsoon {serial} is gone")
+        raise FaultError("no_meter", f"the Monsoon {serial} is gone")
     protocol.stopSampling()
     with contextlib.suppress(usb.core.USBError):
         while True:  # what it had sent before it was stopped
@@ -139,7 +142,7 @@ def _connected(unit: Any, protocol: Any, serial: str) -> Iterator[int]:
 
     model = protocol.getValue(Operations.OpCodes.HardwareModel, 2)
     if model != Operations.HardwareModel.HVPM:
-        raise Fault("no_meter", f"the Monsoon {serial} is no HVPM but model {model}; only the HVPM is read")
+        raise FaultError("no_meter", f"the Monsoon {serial} is no HVPM but model {model}; only the HVPM is read")
     try:
         yield int(protocol.getValue(Operations.OpCodes.setUsbPassthroughMode, 1))
     finally:
@@ -173,7 +176,7 @@ def _record(unit: Any, about: dict[str, Any], path: Path, out: TextIO) -> int:
                     out.flush()
                     told = True
                 if not told and time.monotonic() > began + READY_S:
-                    raise Fault("meter_not_calibrated", f"the Monsoon sent no calibration in {READY_S:.0f} s")
+                    raise FaultError("meter_not_calibrated", f"the Monsoon sent no calibration in {READY_S:.0f} s")
         except usb.core.USBTimeoutError:
             reason, detail = "meter_lost", "the Monsoon sent nothing for a second"
         except usb.core.USBError as error:
@@ -181,7 +184,7 @@ def _record(unit: Any, about: dict[str, Any], path: Path, out: TextIO) -> int:
         end = {"e": "end", "reason": reason, "detail": detail, "samples": decoder.count, "dropped": decoder.dropped}
         file.write(json.dumps(end) + "\n")
     if reason and not told:
-        raise Fault(reason, detail)
+        raise FaultError(reason, detail)
     return 1 if reason else 0
 
 

@@ -54,6 +54,8 @@ class VirtualUnits(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no 
         self._sent = 0
         self._began = 0.0
         self._lost = 0
+        self._rate = float(RATE)
+        self._faults: dict[str, Any] = {}
         self._value = (0.0, 3900.0)
         self._packed: dict[tuple[int, int, int], bytes] = {}
 
@@ -155,7 +157,7 @@ class VirtualUnits(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no 
     # ------------------------------------------------------------ requests
 
     def ctrl_transfer(
-        self, dev_handle: Any, bmRequestType: int, bRequest: int, wValue: int, wIndex: int, data: Any, timeout: int  # noqa: N803 - pyusb's names
+        self, dev_handle: Any, bmRequestType: int, bRequest: int, wValue: int, wIndex: int, data: Any, timeout: int
     ) -> int:  # fmt: skip
         """Strings of the device, and the vendor's requests: values, start, stop."""
         self._present()
@@ -165,6 +167,7 @@ class VirtualUnits(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no 
             return _fill(data, struct.pack("<I", self._get(dev_handle, wIndex & 0xFF)))
         if bRequest == 0x02:
             self._sent, self._began, self._lost = 0, time.monotonic(), 0
+            self._rate = RATE * (1 + self._fault("ppm", 0) * 1e-6)
             self._keep(sampling=True)
         elif bRequest == 0x03:
             self._keep(sampling=False)
@@ -186,17 +189,17 @@ class VirtualUnits(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no 
             return 0xFFFFFFFE  # it answers no questions while it samples
         if code == 0xC4:
             return 0x80 if kept["sampling"] else 0
-        return int({0x42: int(serial), 0x10: kept["usb"]}.get(code, _VALUES.get(code, 0)))
+        return int(
+            {0x42: int(serial), 0x10: kept["usb"], 0x45: self._fault("model", 2)}.get(code, _VALUES.get(code, 0))
+        )
 
     # ------------------------------------------------------------ samples
 
     def bulk_read(self, dev_handle: Any, ep: int, intf: int, buff: Any, timeout: int) -> int:
         """The next packet when its samples are due."""
         until = time.monotonic() + timeout / 1000
-        rate = RATE * (1 + self._fault("ppm", 0) * 1e-6) if self._sent % 600 == 0 else getattr(self, "_rate", RATE)
-        self._rate = rate
-        due = self._began + (self._sent + 3) / rate
-        if not self._kept_sampling() or due > until:
+        due = self._began + (self._sent + 3) / self._rate
+        if not self._kept_sampling() or due > until or self._faults.get("silent"):
             time.sleep(max(until - time.monotonic(), 0))
             raise usb.core.USBTimeoutError("Operation timed out", -7, errno.ETIMEDOUT)
         if (left := due - time.monotonic()) > 0:
@@ -217,7 +220,7 @@ class VirtualUnits(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no 
         return self._sent % 600 != 0 or bool(self._kept()["sampling"])
 
     def _skips(self) -> bool:
-        share = float(self._faults.get("drop", 0)) if hasattr(self, "_faults") else 0.0
+        share = float(self._faults.get("drop", 0))
         return share > 0 and (self._sent // 3 * 0.6180339887) % 1.0 < share
 
     def _moment(self) -> None:
@@ -229,11 +232,10 @@ class VirtualUnits(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no 
                 data = file.read(RECORD.size)
             if len(data) == RECORD.size:
                 self._value = RECORD.unpack(data)[1:]
-        self._faults: dict[str, Any] = {}
+        self._faults = {}
         with suppress(OSError, ValueError):
             self._faults = json.loads((self._phone / "meter.json").read_bytes())
-        if self._faults.get("unplugged"):
-            raise usb.core.USBError("No such device (it may have been disconnected)", -4, errno.ENODEV)
+        self._present()
 
     def _packet(self) -> bytes:
         mw, mv = (0.0, 0.0) if self._faults.get("tripped") else self._value
@@ -242,9 +244,7 @@ class VirtualUnits(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no 
         for place in range(3):
             at = number * 3 + place
             kind = _SAMPLE
-            if at < 2 * CALIBRATE_FIRST:
-                kind = _REF if at % 2 else _ZERO
-            elif at % CALIBRATE_EACH < 2:
+            if at < 2 * CALIBRATE_FIRST or at % CALIBRATE_EACH < 2:
                 kind = _REF if at % 2 else _ZERO
             samples += self._one(kind, mw / mv * 1000 if mv else 0.0, mv)
         return struct.pack("<HBB", self._lost & 0xFFFF, 0, 3) + samples

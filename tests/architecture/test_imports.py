@@ -52,6 +52,8 @@ HOMES = {
     "adbutils": ("mobench_targets.android",),
     "pymobiledevice3": ("mobench_targets.ios",),
     "asyncssh": ("mobench_targets.linux",),
+    "Monsoon": ("mobench_targets.monsoon",),
+    "usb": ("mobench_targets.monsoon",),
     "pygls": ("mobench_lang.lsp",),
     "click": ("mobench_lang.cli",),
     "scipy": (),  # tests and benchmarks hold the judge's tables against it
@@ -155,7 +157,7 @@ def test_what_is_imported_is_declared_and_what_is_required_is_imported() -> None
         return {re.split(r"[\[<>=~!; ]", r)[0].lower().replace("-", "_") for r in requirements}
 
     optional = set().union(*(names(rs) for rs in project["optional-dependencies"].values()))
-    distribution = {"llama_cpp": "llama_cpp_python", "pydantic_core": "pydantic"}
+    distribution = {"llama_cpp": "llama_cpp_python", "pydantic_core": "pydantic", "Monsoon": "monsoon", "usb": "pyusb"}
     imported = {i.module.partition(".")[0] for _, i in all_imports() if is_library(i.module)}
     used = {distribution.get(name, name) for name in imported}
     assert used <= names(project["dependencies"]) | optional

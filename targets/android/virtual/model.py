@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from mobench_targets.android.virtual.profile import Profile
 
-
 DRAWN = struct.Struct("<qdd")
 """What the phone draws, as a virtual meter reads it in `power.bin`: the phone's clock in ns, mW, mV."""
 

@@ -70,7 +70,9 @@ def test_a_phone_that_hides_and_one_that_is_old(switch_on: SwitchOn, diagnose: C
 def test_a_phone_without_any_source_of_energy(switch_on: SwitchOn, diagnose: Callable[[Phone], Said]) -> None:
     phone = switch_on("denied")
     (phone.root / "sys/class/power_supply/battery/current_now").chmod(0)
-    assert diagnose(phone)["energy"].help == ("no energy from this phone: external meters are not read by this version")
+    assert diagnose(phone)["energy"].help == (
+        "no energy from this phone but by a meter in its supply line, such as `meter = monsoon_hvpm`"
+    )
 
 
 def test_a_phone_that_nobody_allowed(switch_on: SwitchOn, diagnose: Callable[[Phone], Said]) -> None:
