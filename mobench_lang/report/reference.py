@@ -21,7 +21,7 @@ def metrics_page() -> str:
         "A trial is one measured pass. Each metric has one number per trial, in the unit of this table, in the table",
         "`metric` and in the view `results`; where there is none, the value is NULL and `metric.reason` says why:",
         "`not_applicable` (this workload has none: one output token, no prompt), `not_delivered` (the target gave nothing),",
-        "`window_unknown` (a tool of others does not say when it measured), `too_few_updates`, `window_not_covered`, `counter_went_back`, `charging` (energy), `no_throttling`, or the reason of a trial that",
+        "`window_unknown` (a tool of others does not say when it measured), `too_few_updates`, `window_not_covered`, `counter_went_back`, `charging` (energy), `meter_not_aligned`, `meter_lost`, `meter_dropped`, `meter_tripped` (an external meter), `no_throttling`, or the reason of a trial that",
         "failed. A claim may be about all metrics that are measured.\n",
         f"Measured where a spec does not say: {', '.join(f'`{m}`' for m in DEFAULT_METRICS)}.\n",
         "| metric | unit | in the language | definition | the number of a trial |",
