@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,8 @@ def test_a_library_that_was_compiled_wrongly(
     assert found["build"].level == "ok"
     assert (found["self-test"].level, found["self-test"].found) == ("bad", said)
     assert "CXXFLAGS=-U__AMX_INT8__" in found["self-test"].help
+
+
+def test_without_room_for_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert selftest.fault().startswith("it cannot be tried: [Errno 2] No such file or directory: ")

@@ -27,6 +27,13 @@ HELP = (
 
 def fault() -> str:
     """What went wrong; empty where the library computes."""
+    try:
+        return _computed()
+    except OSError as error:
+        return f"it cannot be tried: {error}"
+
+
+def _computed() -> str:
     with tempfile.TemporaryDirectory() as name, resources.as_file(resources.files("mobench_specs")) as specs:
         model, job, events = (Path(name) / part for part in ("model.gguf", "job.json", "events.jsonl"))
         ended = _run("quantize", str(specs.joinpath(*MODEL.split("/"))), str(model), QUANT)
