@@ -60,10 +60,13 @@ def test_other_addresses(
     ("given", "said"),
     [
         ({"other.serial": "b"}, "the plan has no device other; it has phone"),
-        ({"phone.": "b"}, "phone has no address '' that --device could give; it has serial, adb_port, hub_port"),
+        (
+            {"phone.": "b"},
+            "phone has no address '' that --device could give; it has serial, adb_port, hub_port, meter_serial",
+        ),
         (
             {"phone.meter": "b"},
-            "phone has no address 'meter' that --device could give; it has serial, adb_port, hub_port",
+            "phone has no address 'meter' that --device could give; it has serial, adb_port, hub_port, meter_serial",
         ),
         (
             {"phone.hub_port": "1-1.4; reboot"},

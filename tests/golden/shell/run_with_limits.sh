@@ -12,10 +12,12 @@
 #
 # A launch folder holds job.json; command.sh (the instrument's command; made from job.json if it is not there); limits.sh
 # (likewise); guard.json where the runner watches the launch; after.sh, if something is to be done when it is over, whatever
-# ended it; and afterwards state, events.jsonl, stderr.log, samples.jsonl.
+# ended it; pulse, where a meter outside of the device records it; and afterwards state, events.jsonl, stderr.log,
+# samples.jsonl, pulses.jsonl.
 #
 # MB_ROOT    where launches and the store are           MB_RUNNER  the measuring runner
 # MB_EXEC    words before the runner, as an emulator    MB_SYS, MB_PROC  instead of /sys and /proc
+# MB_PULSE   not empty: as if every launch had a file pulse
 # MB_BOOT_ID the file whose text is another one after each start of the device
 #
 # For mksh with toybox (Android 6 and later), dash, busybox and bash. No measurement is computed here: numbers of mksh
@@ -346,6 +348,27 @@ unwatched() { # by this shell, where there is no runner: twice a second
     end_sampling
 }
 
+pulse() { # WHERE: a pattern of load, by which a meter outside of the device is aligned; when it was -> pulses.jsonl
+    { [ -f "$dir/pulse" ] || [ -n "${MB_PULSE-}" ]; } && [ -x "$MB_RUNNER" ] && [ -z "$told" ] || return 0
+    echo "{\"e\":\"pulses\",\"at\":\"$1\"}" >>"$dir/pulses.jsonl"
+    sleep 1
+    # Milliseconds of load, tenths of a second of rest. The runner's guard ends each burst and says when it began and ended.
+    while read -r burst rest; do
+        [ -z "$told" ] || break
+        echo "{\"version\": 1, \"timeout_ns\": ${burst}000000, \"grace_ns\": 200000000}" >"$dir/pulse.json"
+        # shellcheck disable=SC2086  # MB_EXEC is words
+        MOBENCH_LAUNCH=$token $MB_EXEC "$MB_RUNNER" --guard "$dir/pulse.json" -- \
+            sh -c 'for i in 1 2 3; do while :; do :; done & done; while :; do :; done' \
+            </dev/null >>"$dir/pulses.jsonl" 2>/dev/null 9>&-
+        sleep "0.$rest" 2>/dev/null || sleep 1
+    done <<END
+800 5
+500 9
+1200 5
+700 9
+END
+}
+
 hold_lock() { # until this shell ends, whatever ends it
     exec 9>"$dir/lock" || return 1
     ! has flock || flock -n 9 9>&9
@@ -355,6 +378,7 @@ launch() { # everything of one launch
     hold_lock || die "$dir has a launch that is still running"
     ! load || ! alive || die "$dir has a launch that is still running"
     rm -f "$dir/events.jsonl" "$dir/samples.jsonl" "$dir/output.txt" "$dir/stderr.log" "$dir/guard.out" "$dir/guard.err"
+    rm -f "$dir/pulses.jsonl"
     [ -f "$dir/command.sh" ] || make_command || die "cannot write in $dir"
     [ -f "$dir/limits.sh" ] || make_limits || die "cannot write in $dir"
     heat_path='' heat_scale=1 heat_above=0
@@ -373,7 +397,9 @@ launch() { # everything of one launch
     ooms_before=$ooms
     reserve || die "cannot write $dir/state; is the storage full?"
     MOBENCH_LAUNCH=$token sh "$self" beat "$dir" </dev/null >/dev/null 2>&1 9>&- &
+    pulse before
     if [ -f "$dir/guard.json" ] && [ -x "$MB_RUNNER" ]; then watched; else unwatched; fi
+    pulse after
     trap '' TERM INT HUP
     sweep
     oom_kills
