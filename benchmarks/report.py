@@ -58,6 +58,29 @@ CPU time that mobench's loop adds per token, measured with the library's work le
 """
 
 
+def runner(r: dict[str, Any]) -> str:
+    """The runner beside llama-bench and the worker."""
+    rows = []
+    for name, t in r["tests"].items():
+        low, high = (100 * (t[k] - 1) for k in ("low", "high"))
+        goal = "met" if -3 <= low and high <= 3 else "missed"
+        rows.append((
+            name, str(t["n"]), f"{t['llama-bench']['median_tok_s']:,.1f}", f"{t['mobench']['median_tok_s']:,.1f}",
+            f"{100 * (t['ratio'] - 1):+.2f} %", f"{low:+.2f} … {high:+.2f} %", goal,
+        ))  # fmt: skip
+    m, loop = r["machine"], r["loop"]
+    return f"""## The runner beside llama-bench and the worker
+
+As above, for the instrument of devices: against `llama-bench` two programs from one tree of objects, against the worker the
+same shared objects. {r["threads"]} thread, at priority {m["nice"]}. Goal: the 90 % interval within ± 3 %, at most 5 µs per token.
+
+{table(("test", "pairs", "other tok/s", "runner tok/s", "median ratio", "90 % interval", "goal"), rows)}
+The runner's loop adds {loop["random_ns"]} ns per random token and {loop["text_ns"]} ns per sampled one.
+
+{m["cpu"]}, {m["cores"]} cores; other programs kept {m["others_busy_cores"]} cores busy meanwhile.
+"""
+
+
 def host_cost(r: dict[str, Any]) -> str:
     """Host cost per trial."""
     names = {"between_ms": "everything outside engine start, load and windows (goal: ≤ 100)", "overhead_ms": "of which around the engine's process",
@@ -198,7 +221,7 @@ machine when it began: {r["load_1min"]:.2f}, {r["load_1min_after"]:.2f} at the e
 
 
 SECTIONS = {
-    "parity": parity, "host_cost": host_cost, "sampler": sampler, "startup": startup, "language": language, "store": store,
+    "parity": parity, "runner": runner, "host_cost": host_cost, "sampler": sampler, "startup": startup, "language": language, "store": store,
     "boards": boards, "phones": phones,
 }  # fmt: skip
 
