@@ -63,7 +63,7 @@ def runner(r: dict[str, Any]) -> str:
     rows = []
     for name, t in r["tests"].items():
         low, high = (100 * (t[k] - 1) for k in ("low", "high"))
-        goal = "met" if -3 <= low and high <= 3 else "missed"
+        goal = "met" if low >= -3 and high <= 3 else "missed"
         rows.append((
             name, str(t["n"]), f"{t['llama-bench']['median_tok_s']:,.1f}", f"{t['mobench']['median_tok_s']:,.1f}",
             f"{100 * (t['ratio'] - 1):+.2f} %", f"{low:+.2f} … {high:+.2f} %", goal,
