@@ -99,10 +99,12 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Diagnosed(Protocol):
-    """What an engine has beside `Engine` if it can look at itself on this machine (`mobench doctor`)."""
+    """What an engine, a target or a meter has beside its own protocol if it can look at itself on this machine
+    (`mobench doctor`)."""
 
-    def diagnose(self) -> list[Finding]:
-        """What it is and what stands in its way. Raises PlatformError where it cannot run here."""
+    def diagnose(self, where: Path) -> list[Finding]:
+        """What it is and what stands in its way; `where` is the folder of the project. An engine raises PlatformError
+        where it cannot run here."""
 
 
 @runtime_checkable
@@ -348,8 +350,7 @@ class Workshop(Protocol):
 
 
 class Target(Protocol):
-    """A target plug-in. It may also be a `Simulator`, and have `diagnose(self, where: Path) -> list[Finding]`, for
-    `mobench doctor`."""
+    """A target plug-in. It may also be a `Simulator`, and `Diagnosed`."""
 
     name: str
 
@@ -380,7 +381,7 @@ class OpenMeter(Protocol):
 
 
 class Meter(Protocol):
-    """A meter plug-in; it may have `diagnose(self) -> list[Finding]`, for `mobench doctor`."""
+    """A meter plug-in. It may also be `Diagnosed`."""
 
     name: str
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -60,7 +60,7 @@ def _own() -> list[Finding]:
         try:
             engine = plugins.engine(name)
             if isinstance(engine, plugins.Diagnosed):
-                found += [replace(f, about=f"engine {name}, {f.about}") for f in engine.diagnose()]
+                found += [replace(f, about=f"engine {name}, {f.about}") for f in engine.diagnose(Path.cwd())]
             else:
                 found.append(Finding(f"engine {name}", "ok", engine.build("host")))
         except (plugins.PlatformError, packs.PluginError) as error:
@@ -75,18 +75,16 @@ def _target(name: str) -> list[Finding]:
     manifest = packs.manifests("target")[name]
     if not manifest.executes:
         return [Finding("target", "warn", "cannot be executed", manifest.why_not)]
-    return _findings(plugins.target(name), Path.cwd())
+    return _findings(plugins.target(name))
 
 
-def _findings(plugin: Any, *arguments: Path) -> list[Finding]:
+def _findings(plugin: object) -> list[Finding]:
     """What a target or a meter finds out itself."""
-    from mobench_lang.plugins import Finding
+    from mobench_lang.plugins import Diagnosed, Finding
 
-    diagnose = getattr(plugin, "diagnose", None)
-    if diagnose is None:
+    if not isinstance(plugin, Diagnosed):
         return [Finding("pack", "ok", "installed; it has no check of its own")]
-    findings: list[Finding] = diagnose(*arguments)
-    return findings
+    return plugin.diagnose(Path.cwd())
 
 
 def _print(found: dict[str, list[Finding]]) -> None:

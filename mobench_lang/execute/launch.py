@@ -106,19 +106,19 @@ async def launch(
     )
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
-    recording = device.meter
+    meter = device.meter
     try:
         before = await device.session.state()
         limits = Limits(protocol.timeout_ns, protocol.abort_above)
-        if device.meter is not None:
-            await device.meter.start(folder)
+        if meter is not None:
+            await meter.start(folder)
         outcome, device = await _outcome(device, job, prepared.command, folder, limits=limits, again=again)
         after = await device.session.state()
     except DeviceError as error:
         outcome = Outcome("failed", "lost_device" if error.code == "lost" else error.code, str(error))
     finally:
-        if recording is not None:
-            await recording.stop()
+        if meter is not None:
+            await meter.stop()
     if prepared.tool is not None:
         with storing(folder):
             _write_events(folder, prepared.tool.read(job, folder / OUTPUT, outcome))

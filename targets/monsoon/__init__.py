@@ -34,7 +34,7 @@ class MonsoonMeter:
         await process.wait()
         return Unit(config, facts)
 
-    def diagnose(self) -> list[Finding]:
+    def diagnose(self, where: Path) -> list[Finding]:  # noqa: ARG002
         """Whether a unit can be read on this host."""
         try:
             opened = asyncio.run(self.open(Entity("meter", "monsoon", "monsoon"), Entity("device", "", "")))

@@ -39,7 +39,9 @@ def test_a_library_that_was_compiled_wrongly(
         (package / f"{name}.py").write_text(text)
     monkeypatch.setattr(selftest, "PACKAGE", "of_the_test")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = {finding.about: finding for finding in plugins.engine("llama_cpp").diagnose()}  # type: ignore[attr-defined]
+    engine = plugins.engine("llama_cpp")
+    assert isinstance(engine, plugins.Diagnosed)
+    found = {finding.about: finding for finding in engine.diagnose(tmp_path)}
     assert found["build"].level == "ok"
     assert (found["self-test"].level, found["self-test"].found) == ("bad", said)
     assert "CXXFLAGS=-U__AMX_INT8__" in found["self-test"].help

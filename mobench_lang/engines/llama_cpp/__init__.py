@@ -76,7 +76,7 @@ class LlamaCpp:
         worker = ("-P", "-m", "mobench_lang.engines.llama_cpp.worker", "{job}", "{events}")
         return Launch(argv=(sys.executable, *worker), env={"PYTHONUNBUFFERED": "1"})
 
-    def diagnose(self) -> list[Finding]:
+    def diagnose(self, where: Path) -> list[Finding]:  # noqa: ARG002
         """Which build it is, and whether it computes here."""
         from mobench_lang.engines.llama_cpp import selftest
         from mobench_lang.plugins import Finding

@@ -15,11 +15,13 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
+from mobench_lang.engines.llama_cpp.runner.recipes import NO_AMX
+
 PACKAGE = "mobench_lang.engines.llama_cpp"
 MODEL = "std/tiny/tiny-f16.gguf"
 QUANT = "Q8_0"
 HELP = (
-    "reinstall it: CFLAGS=-U__AMX_INT8__ CXXFLAGS=-U__AMX_INT8__ pip install --force-reinstall --no-cache-dir "
+    f"reinstall it: CFLAGS={NO_AMX} CXXFLAGS={NO_AMX} pip install --force-reinstall --no-cache-dir "
     "--no-binary llama-cpp-python llama-cpp-python"
 )
 """GCC compiles the AMX part of some versions wrongly (ggml-org/llama.cpp#20824)."""

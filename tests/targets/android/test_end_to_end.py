@@ -58,19 +58,22 @@ def mobench(folder: Path, *words: str, **env: str) -> subprocess.CompletedProces
     )
 
 
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled(folder: Path, spec: str) -> Path:
     """A project with a compiled spec, where the runner for the phone is built."""
-    folder = tmp_path_factory.mktemp("project")
-    there = mobench(folder, "runner", "path", PLATFORM)
-    if there.returncode != 0:
+    if mobench(folder, "runner", "path", PLATFORM).returncode != 0:
         pytest.fail(f"the runner for {PLATFORM} is not built; `make runners` builds what the tests need")
     if lacking := root.missing():
         pytest.fail(f"{', '.join(lacking)} missing: python3 .ci/setup.py tools installs the packages of the tests")
-    (folder / "study.bench").write_text(SPEC)
-    compiled = mobench(folder, "compile", "study.bench")
-    assert (compiled.returncode, compiled.stderr) == (0, "")
+    (folder / "study.bench").write_text(spec)
+    done = mobench(folder, "compile", "study.bench")
+    assert (done.returncode, done.stderr) == (0, "")
     return folder
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a compiled spec."""
+    return compiled(tmp_path_factory.mktemp("project"), SPEC)
 
 
 @pytest.fixture(scope="module")

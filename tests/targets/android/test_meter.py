@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mobench_targets.android.virtual import root
 from mobench_targets.android.virtual.model import DRAWN
 
 from tests.support.runs import events, journal
-from tests.targets.android.test_end_to_end import PLATFORM, mobench, rows
+from tests.targets.android.test_end_to_end import compiled, mobench, rows
 
 SPEC = """mobench 1
 
@@ -35,17 +34,19 @@ bench study {
 """
 
 
+ATTEMPTS = 3
+"""A host so busy that a virtual phone's bursts blur is refused an energy, which is right and not what this is about."""
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose spec asks for a Monsoon."""
-    folder = tmp_path_factory.mktemp("metered")
-    if mobench(folder, "runner", "path", PLATFORM).returncode != 0:
-        pytest.fail(f"the runner for {PLATFORM} is not built; `make runners` builds what the tests need")
-    if lacking := root.missing():
-        pytest.fail(f"{', '.join(lacking)} missing: python3 .ci/setup.py tools installs the packages of the tests")
-    (folder / "study.bench").write_text(SPEC)
-    compiled = mobench(folder, "compile", "study.bench")
-    assert (compiled.returncode, compiled.stderr) == (0, "")
+    """A project whose spec asks for a Monsoon, measured; anew where the pulses could not be found."""
+    for _ in range(ATTEMPTS):
+        folder = compiled(tmp_path_factory.mktemp("metered"), SPEC)
+        done = mobench(folder, "exec", "--simulate", "phone=pixel", MOBENCH_PHONE_LINGER="5")
+        assert done.returncode == 0, done.stderr
+        if rows(folder, "select reason from metric where name = 'power'") != [("meter_not_aligned",)]:
+            break
     return folder
 
 
@@ -57,8 +58,6 @@ def drawn(folder: Path, start: int, end: int) -> float:
 
 
 def test_energy_is_the_meters_and_that_of_the_phone(project: Path) -> None:
-    done = mobench(project, "exec", "--simulate", "phone=pixel", MOBENCH_PHONE_LINGER="5")
-    assert done.returncode == 0, done.stderr
     (run,) = (project / "runs").glob("study-*")
     (phone,) = (project / "runs" / ".devices").glob("phone-*")
     (start,) = journal(run, "start")

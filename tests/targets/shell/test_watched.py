@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from mobench_targets.shell.platform import Channel, Sensor
 
+from mobench_lang.collect.meter import pulses
 from mobench_lang.plugins import Launch, Limits, Weights
 from tests.support.ready import Ready, gone
 from tests.support.shell_link import SHELLS
@@ -153,3 +154,19 @@ def test_the_plan_by_hand_is_watched(tmp_path: Path, runner: Path, shell: str) -
     assert (hand.state("cell1-r0")["status"], hand.state("cell2-r1")["status"]) == ("0", "7")
     told = json.loads((hand.folder / "launches/cell1-r0/guard.out").read_text())
     assert (told["reason"], told["status"]) == ("", 0)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_by_hand_a_launch_makes_pulses_where_it_is_told_to(tmp_path: Path, runner: Path, shell: str) -> None:
+    hand = Hand(tmp_path, shell, ["ok"])
+    (hand.folder / "mobench-runner").symlink_to(runner)
+    hand.env["MB_PULSE"] = "1"
+    done = hand.type("all")
+    assert done.returncode == 0, done.stderr
+    launch = hand.folder / "launches/cell1-r0"
+    lines = [json.loads(line) for line in (launch / "pulses.jsonl").read_text().splitlines()]
+    bursts = [burst for at in ("before", "after") for burst in pulses(lines, at)]
+    assert len(bursts) == 8
+    assert [time for burst in bursts for time in burst] == sorted(time for burst in bursts for time in burst)
+    told = json.loads((launch / "guard.out").read_text())
+    assert bursts[3][1] <= told["spawned"] <= told["exited"] <= bursts[4][0]
