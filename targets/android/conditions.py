@@ -202,9 +202,7 @@ async def _charger(asking: Asking, wanted: str) -> Answer:
         return Answer(good, good, "" if good else f"the battery is {status or 'unknown'}; connect a charger")
     if asking.port is not None:
         asking.port.claim()
-        if asking.port.fresh(SUSPENDED_S):  # it was put back a moment ago: the battery still shows what was
-            await _waits(asking, _charges)
-    if await _status(asking) == "Discharging":
+    if await _status(asking) == "Discharging" and not (await _fresh(asking) and await _waits(asking, _charges)):
         return Answer(True, True)
     charging = await _current(asking)
     before = await asking.text(f"getprop {SUSPENDED}")
@@ -213,6 +211,14 @@ async def _charger(asking: Asking, wanted: str) -> Answer:
     if stopped.applied or asking.port is None:
         return stopped
     return await _without_power(asking, asking.port, charging)
+
+
+async def _fresh(asking: Asking) -> bool:
+    """Whether a charger was put back a moment ago: the battery may still show what was."""
+    if asking.port is not None and asking.port.fresh(SUSPENDED_S):
+        return True
+    ago = await asking.changes.put_back_ago()
+    return ago is not None and ago < SUSPENDED_S
 
 
 async def _charges(status: str) -> bool:

@@ -69,6 +69,10 @@ class Changes(Protocol):
         """Write the command `undo` down on the device, then run `do`. Both are one line for the device's shell; the
         undo commands are run in reverse order by `restore`. Raises DeviceError("change_failed") with what `do` said."""
 
+    async def put_back_ago(self) -> float | None:
+        """Seconds since such changes were put back, by any host; None if not since the device started. What the device
+        shows may not have followed yet."""
+
 
 class Platform(Protocol):
     """What is particular to a kind of device. Every method may raise DeviceError.

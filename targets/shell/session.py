@@ -85,6 +85,15 @@ class ShellSession:
         if ran.rc != 0:
             raise DeviceError("change_failed", ran.fault)
 
+    async def put_back_ago(self) -> float | None:
+        """Seconds since changes were last put back here; None where that was before the device started, or never."""
+        ran = await self._link.run(f"cat {quote(await self._where())}/put_back /proc/uptime 2>/dev/null")
+        match [float(line.split()[0]) for line in ran.text.splitlines() if line[:1].isdigit()]:
+            case [then, now] if then <= now:
+                return now - then
+            case _:
+                return None
+
     async def restore(self) -> None:
         """End every launch of a host that the device still has, and undo the changes that are written down there."""
         root = await self._where()

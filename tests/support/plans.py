@@ -77,6 +77,7 @@ def build(
     model: str = "weights.gguf",
     packs_version: str = "1",
     chat_template: str | None = None,
+    metrics: tuple[str, ...] = ("load_time",),
     **run: Any,
 ) -> Path:
     """Write a build folder: the full product of the axes, ids by content as `compile` makes them. Returns the
@@ -107,7 +108,7 @@ def build(
         axes=all_axes,
         protocol=rules,
         conditions=conditions,
-        metrics=(Metric(name="load_time", optional=False),),
+        metrics=tuple(Metric(name=name, optional=False) for name in metrics),
         expectations=(),
         artifacts=(
             PlanArtifact(key="tiny-key", model="tiny", quant=None, source="path", location=str(weights), sha256=None),

@@ -131,14 +131,16 @@ def build(
     behave: str = "ok",
     *,
     conditions: Any = (),
+    metrics: tuple[str, ...] = ("load_time",),
     **run: Any,
 ) -> Path:
     """A plan for one phone, or for several by their addresses, and the scripts that compile would put beside it."""
     addresses = {"phone": phone.address} if isinstance(phone, Phone) else phone
     devices = tuple(plans.entity("device", name, "android", **address) for name, address in addresses.items())
     folder = plans.build(
-        tmp_path / "build", devices=devices, engines=(plans.fake(behave),), conditions=tuple(conditions), **run
-    )
+        tmp_path / "build", devices=devices, engines=(plans.fake(behave),), conditions=tuple(conditions),
+        metrics=metrics, **run,
+    )  # fmt: skip
     environment = renderer("mobench_targets.android", ("mobench_targets.shell",))
     values = {
         "bench": "hello", "cells": 1, "models": [],

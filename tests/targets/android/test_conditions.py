@@ -15,8 +15,8 @@ from mobench_lang.plan.model import PlanSetting
 class Answering:
     """A phone that answers by its last word; a setting that is changed may change the answers."""
 
-    def __init__(self, answers: dict[str, str], after: dict[str, str]) -> None:
-        self.answers, self.after = answers, after
+    def __init__(self, answers: dict[str, str], after: dict[str, str], ago: float | None = None) -> None:
+        self.answers, self.after, self.ago = answers, after, ago
         self.undo: list[str] = []
 
     async def run(self, command: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Ran:
@@ -28,6 +28,9 @@ class Answering:
     async def change(self, do: str, undo: str) -> None:
         self.undo.append(undo)
         self.answers |= self.after
+
+    async def put_back_ago(self) -> float | None:
+        return self.ago
 
     async def push(self, local: Path, remote: str, *, mode: int = 0o644, progress: Progress | None = None) -> None:
         raise AssertionError("a condition runs commands, and nothing else")
@@ -88,6 +91,29 @@ def test_a_phone_that_hides_its_current() -> None:
     assert (record["verified"], record["reason"]) == (
         True, "by the status alone: the phone shows no current to this shell",
     )  # fmt: skip
+
+
+class Following(Answering):
+    """A phone whose gauge follows only when it was asked for the second time."""
+
+    async def run(self, command: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Ran:
+        ran = await super().run(command, stdin=stdin, timeout=timeout)
+        if "/status" in command and not self.undo:
+            self.answers |= {"/status": "Charging", "/current_now": "900000"}
+        return ran
+
+
+@pytest.mark.parametrize(("ago", "believed"), [(0.001, False), (None, True), (3600.0, True)])
+def test_a_battery_that_still_shows_what_was_is_not_believed(ago: float | None, believed: bool) -> None:
+    """An exec before this one put the charger back; the gauge has not noticed."""
+    phone = Following(
+        {"/status": "Discharging", "/current_now": "-350000", "getprop": ""},
+        {"/status": "Discharging", "/current_now": "-350000"},
+        ago,
+    )
+    record = charger_off(phone)
+    assert (record["applied"], record["verified"]) == (True, True)
+    assert phone.undo == ([] if believed else ["setprop power.battery_input.suspended false"])
 
 
 def screen_off(phone: Answering) -> dict[str, object]:

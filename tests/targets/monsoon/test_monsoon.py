@@ -20,6 +20,7 @@ from Monsoon import HVPM
 
 from mobench_lang.ir import Entity
 from mobench_lang.plugins import RECORDING, DeviceError
+from tests.support import meters
 
 
 class Bench:
@@ -36,12 +37,10 @@ class Bench:
             file.write(RECORD.pack(0, mw, mv))
 
     def fault(self, **what: Any) -> None:
-        part = self.folder / "meter.json.part"
-        part.write_text(json.dumps(what))
-        part.rename(self.folder / "meter.json")
+        meters.fault(self.folder, **what)
 
     def unit(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / "meter-unit.json").read_text()))
+        return meters.unit(self.folder)
 
     async def open(self, serial: str | None = None, **attrs: Any) -> Unit:
         address = f"virtual:{self.folder}" + (f"#{serial}" if serial else "")

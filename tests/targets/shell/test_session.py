@@ -404,6 +404,7 @@ def test_changes_are_undone_last_first_and_those_that_fail_stay_written_down(box
     async def story() -> None:
         session = box.session()
         log = box.home / "log"
+        assert await session.put_back_ago() is None
         await session.change("echo do1 >>log", "echo 'undo $(1)' >>log")
         await session.change("echo do2 >>log", "[ -f mended ] && echo undo2 >>log")
         with pytest.raises(DeviceError) as failed:
@@ -417,6 +418,10 @@ def test_changes_are_undone_last_first_and_those_that_fail_stay_written_down(box
         (box.home / "mended").touch()
         await box.session().restore()
         assert log.read_text().splitlines()[4:] == ["undo2"]
+        ago = await box.session().put_back_ago()
+        assert ago is not None and 0 <= ago < 3600
+        (box.root / "put_back").write_text("1e12 0\n")  # the device started anew since
+        assert await session.put_back_ago() is None
         assert not (box.root / "changed").exists()
         with pytest.raises(DeviceError, match="line end"):
             await session.change("echo never >>log", "echo a\necho b")

@@ -17,7 +17,7 @@ ready() { print -r -- "$1 $$" >/data/local/tmp/ready; }
 field behave; behave=$REPLY
 field job_id; id=$REPLY
 [[ $behave != *once* || $id = *a0 ]] || behave=ok
-field seed; seed=$REPLY
+seed=${job##*\"seed\":} seed=${seed#[ ]} seed=${seed%%[,\}]*} # the last one: the engine has one, too
 field threads; threads=${REPLY#null}
 field warmup; warmup=$REPLY
 field measured; passes=$((warmup + REPLY))
