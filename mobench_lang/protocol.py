@@ -28,6 +28,12 @@ class Message(BaseModel):
 # ---------------------------------------------------------------- job.json
 
 
+Seed: TypeAlias = Annotated[int, Field(ge=-(1 << 63), le=(1 << 63) - 1)]
+Tokens: TypeAlias = Annotated[int, Field(ge=0, le=1 << 24)]
+Span: TypeAlias = Annotated[int, Field(ge=0, le=(1 << 62) - 1)]
+"""ns; added to a clock it is no overflow."""
+
+
 class JobModel(Message):
     """The weights: path on the measuring device, and what the file must be (checked before loading).
 
@@ -49,17 +55,17 @@ class JobEngine(Message):
 
     name: str
     backend: str | None = None
-    threads: int | None = None
-    threads_batch: int | None = None
-    batch: int | None = None
-    ubatch: int | None = None
-    n_ctx: int | None = None
-    gpu_layers: int | None = None
+    threads: int | None = Field(default=None, ge=1, le=512)
+    threads_batch: int | None = Field(default=None, ge=1, le=512)
+    batch: int | None = Field(default=None, ge=1, le=1 << 20)
+    ubatch: int | None = Field(default=None, ge=1, le=1 << 20)
+    n_ctx: int | None = Field(default=None, ge=1, le=1 << 24)
+    gpu_layers: int | None = Field(default=None, ge=-1, le=100_000)
     flash_attention: Literal["auto", "on", "off"] | None = None
     type_k: str | None = None
     type_v: str | None = None
     mmap: bool | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
@@ -83,7 +89,7 @@ class Sampling(Message):
     """How the next token is chosen; the default is greedy. Seeded by the job's seed."""
 
     temperature: float = 0.0
-    top_k: int = 0
+    top_k: int = Field(default=0, ge=0, le=(1 << 31) - 1)
     top_p: float = 1.0
 
 
@@ -96,15 +102,15 @@ class JobWorkload(Message):
     before the request, outside every window. `duration_ns` repeats the requests until it has passed (sustained load).
     """
 
-    prompt_tokens: int | None = None
+    prompt_tokens: Tokens | None = None
     conversations: tuple[Conversation, ...] | None = None
     raw: bool = False
-    output_tokens: int
+    output_tokens: Tokens
     ignore_eos: bool = True
-    depth: int = 0
-    think_ns: int = 0
-    between_ns: int = 0
-    duration_ns: int | None = None
+    depth: Tokens = 0
+    think_ns: Span = 0
+    between_ns: Span = 0
+    duration_ns: Span | None = None
     sampling: Sampling = Sampling()
 
 
@@ -129,9 +135,9 @@ class Job(Message):
     engine: JobEngine
     workload: JobWorkload | None = None
     scores: tuple[Score, ...] = ()
-    warmup: int = 1
-    measured: int = 1
-    seed: int = 0
+    warmup: int = Field(default=1, ge=0, le=1_000_000)
+    measured: int = Field(default=1, ge=0, le=1_000_000)
+    seed: Seed = 0
     affinity: tuple[int, ...] | Literal["big_cores", "little_cores"] | None = None
     keep_text: bool = True
 
@@ -153,7 +159,8 @@ class Start(Message):
 
 
 class Used(Message):
-    """What was really used, as the engine reports it after loading."""
+    """What was really used, as the engine reports it after loading. `buffers` are bytes by device and use
+    (`CPU_Mapped model`, `CPU KV`, `CPU compute`)."""
 
     e: Literal["used"] = "used"
     t: int
@@ -178,6 +185,7 @@ class Used(Message):
     type_v: str
     mmap: bool
     affinity: tuple[int, ...] | None
+    buffers: dict[str, int] = Field(default_factory=dict)
 
 
 class Phase(Message):

@@ -12,6 +12,11 @@ static struct {
     const char *flash;
     bool mapped;
     int64_t offloaded;
+    struct {
+        char name[64];
+        double mib;
+    } buffers[32];
+    int n_buffers;
 } said = {.flash = "unknown"};
 
 static const char *behind(const char *line, const char *marker) {
@@ -27,6 +32,19 @@ static bool about_memory(const char *line) {
     return strstr(line, "alloc_buffer: ") != NULL && strstr(line, "fail") != NULL;
 }
 
+/* A line as "load_tensors:   CPU_Mapped model buffer size =  56.63 MiB"; of one name the last counts. */
+static void on_buffer(const char *line, const char *size) {
+    char name[64] = "";
+    const char *at = behind(line, ": "), *end = strstr(line, " buffer size = ");
+    int i = 0;
+    for (size_t n = 0; at != NULL && at < end && n < sizeof name - 1; at++)
+        if (*at != ' ' || (n > 0 && name[n - 1] != ' ')) name[n++] = *at;
+    while (i < said.n_buffers && strcmp(said.buffers[i].name, name) != 0) i++;
+    if (i == (int)(sizeof said.buffers / sizeof *said.buffers)) return;
+    if (i == said.n_buffers) memcpy(said.buffers[said.n_buffers++].name, name, sizeof name);
+    said.buffers[i].mib = strtod(size, NULL);
+}
+
 static void on_log(enum ggml_log_level level, const char *text, void *data) {
     (void)data;
     if (level == GGML_LOG_LEVEL_DEBUG) return; /* hundreds of lines per load */
@@ -35,6 +53,8 @@ static void on_log(enum ggml_log_level level, const char *text, void *data) {
     snprintf(said.last, sizeof said.last, "%s", text);
     if (about_memory(text)) snprintf(said.memory, sizeof said.memory, "%s", text);
     file_number(text, "offloaded ", 1, &said.offloaded);
+    const char *size = behind(text, " buffer size = ");
+    if (size != NULL) on_buffer(text, size);
     const char *mode = behind(text, "(load_mode = "), *flash = behind(text, "flash_attn            = ");
     if (flash == NULL) flash = behind(text, "Flash Attention "); /* what became of `auto` */
     if (mode != NULL) said.mapped = strncmp(mode, "mmap", 4) == 0;
@@ -85,7 +105,7 @@ static struct llama_model *load_model(const Job *job, bool *offloads) {
     else if (cpu) params.n_gpu_layers = 0;
     if (job->mmap != UNSET) params.load_mode = job->mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
     params.progress_callback = go_on;
-    *offloads = !cpu;
+    *offloads = !cpu && params.n_gpu_layers != 0; /* else a GPU would still compute the prefill */
     struct llama_model *model = llama_model_load_from_file(job->model, params);
     if (model == NULL) fail_as_logged("load_failed", "llama.cpp cannot load the weights");
     if (llama_model_has_encoder(model) || !llama_model_has_decoder(model))
@@ -153,6 +173,7 @@ static void used_event(const Job *job, const Engine *engine, const char *sha256)
         json_put_string(out, text);
         if (!is_cpu(device) && said.offloaded > 0 && strcmp(low, "cpu") == 0) backend_of(device, low, sizeof low);
     }
+    if (said.offloaded > 0 && job->backend != NULL) snprintf(low, sizeof low, "%s", job->backend);
     json_put(out, "],\"backend\":\"%s\"", low);
     llama_model_desc(model, text, sizeof text);
     json_put_member(out, "model_desc", text);
@@ -167,7 +188,13 @@ static void used_event(const Job *job, const Engine *engine, const char *sha256)
              ggml_type_name(kv_type(job->type_k)), ggml_type_name(kv_type(job->type_v)), said.mapped ? "true" : "false");
     json_put(out, job->n_cpus < 0 ? "null" : "[");
     for (int i = 0; i < job->n_cpus; i++) json_put(out, i > 0 ? ",%d" : "%d", job->cpus[i]);
-    json_put(out, job->n_cpus < 0 ? "" : "]");
+    json_put(out, "%s,\"buffers\":{", job->n_cpus < 0 ? "" : "]");
+    for (int i = 0; i < said.n_buffers; i++) {
+        json_put(out, i > 0 ? "," : "");
+        json_put_string(out, said.buffers[i].name);
+        json_put(out, ":%.0f", said.buffers[i].mib * 1048576);
+    }
+    json_put(out, "}");
     emit();
 }
 

@@ -25,16 +25,31 @@ JsonOut *event(const char *kind, size_t room) {
     return &line;
 }
 
-void emit(void) {
-    json_put(&line, "}\n");
-    errno = EOVERFLOW;
-    const ssize_t count = line.full ? -1 : write(file, line.text, line.length);
-    if (count == (ssize_t)line.length) {
-        size += count;
-        return;
+/* Append whole lines or nothing; 0, or why not. */
+static int append_lines(const char *text, size_t length) {
+    size_t done = 0;
+    int error = 0;
+    while (done < length && error == 0) {
+        const ssize_t count = write(file, text + done, length - done);
+        if (count > 0) done += (size_t)count;
+        else if (count == 0 || errno != EINTR) error = count == 0 ? EIO : errno;
     }
-    const int error = count < 0 ? errno : ENOSPC;
-    if (count > 0 && ftruncate(file, size) != 0) fprintf(stderr, "write_failed: %s ends with a torn line\n", name);
+    if (error == 0) size += (off_t)length;
+    else if (done > 0 && ftruncate(file, size) != 0) fprintf(stderr, "write_failed: %s ends with a torn line\n", name);
+    return error;
+}
+
+/* A line for which there is no room leaves as much as says so, for that may be shorter. */
+void emit(void) {
+    char last[512];
+    json_put(&line, "}\n");
+    const int error = line.full ? EOVERFLOW : append_lines(line.text, line.length);
+    if (error == 0) return;
+    const int64_t t = now_ns();
+    const int length = snprintf(last, sizeof last, "{\"e\":\"error\",\"t\":%" PRId64 ",\"code\":\"%s\",\"message\":\"the events "
+                                "cannot be written: %s\"}\n{\"e\":\"end\",\"t\":%" PRId64 ",\"status\":\"failed\"}\n",
+                                t, file_code(error), strerror(error), t);
+    append_lines(last, (size_t)length);
     _exit(file_unwritten(name, error));
 }
 

@@ -68,10 +68,14 @@ static inline FileState file_read(const char *path, const char *after, int64_t s
     return file_number(text, after, scale, value) ? FILE_OK : FILE_NO_NUMBER;
 }
 
-/* Say on stderr that a file cannot be written, and why; 3, the exit status for that. */
+/* The code for a file that cannot be written. */
+static inline const char *file_code(int error) {
+    return error == ENOSPC || error == EDQUOT || error == EFBIG ? "full_disk" : "write_failed";
+}
+
+/* Say so on stderr, and why; 3, the exit status for that. */
 static inline int file_unwritten(const char *path, int error) {
-    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-    fprintf(stderr, "%s: cannot write %s: %s\n", full ? "full_disk" : "write_failed", path, strerror(error));
+    fprintf(stderr, "%s: cannot write %s: %s\n", file_code(error), path, strerror(error));
     return 3;
 }
 

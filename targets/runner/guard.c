@@ -1,8 +1,9 @@
 /* --guard FILE -- PROGRAM…, --guard FILE PID, --gate FILE: limits that end a trial, or that hold it back.
  *
  * In: limits on files of the system and on time (docs/protocol.md). Out: one line of JSON on stdout, and in the file that
- * `out` names. A guarded program runs in a process group of its own; nothing of the group is left when the guard ends,
- * whatever ended it. With `sample`, a sampler follows the program and ends with it.
+ * `out` names. A guarded program runs in a process group of its own; nothing of the group is left when the guard ends. Of
+ * a guard that is killed (SIGKILL) the program itself goes with it, what that started may stay. With `sample`, a sampler
+ * follows the program and ends with it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -16,6 +17,7 @@
 
 int sample_main(int argc, char **argv);
 
+#define KILLED_WITHIN 30000000000 /* ns */
 #define STALL 1000000000 /* ns: a pause that takes so much longer than asked for is no pause any more */
 
 enum { LIMITS = 16, ENDED = 120, TIMED_OUT = 124, NOT_STARTED = 127, BAD_GUARD = 2 };
@@ -51,10 +53,10 @@ static int understand(Guard *g, const char *path) {
     g->given = json_read(path, 1 << 16, why, sizeof why);
     if (g->given == NULL) return refuse("", why);
     fault = json_take(g->given, (JsonField[]){
-        {"version", 'I', &version}, {"timeout_ns", 'i', &g->timeout_ns, 0, INT64_MAX / 2},
-        {"grace_ns", 'i', &g->grace_ns, 0, INT64_MAX / 4}, {"poll_ns", 'i', &g->poll_ns, 1000000, INT64_MAX},
-        {"lead_ns", 'i', &g->lead_ns, 0, INT64_MAX}, {"out", 's', &g->out}, {"log", 's', &g->log}, {"sample", 's', &g->sample},
-        {"limits", 'a', &limits}, {0}}, &key);
+        {"version", "i!", &version}, {"timeout_ns", "i?", &g->timeout_ns, 0, INT64_MAX / 2},
+        {"grace_ns", "i?", &g->grace_ns, 0, INT64_MAX / 4}, {"poll_ns", "i?", &g->poll_ns, 1000000, INT64_MAX},
+        {"lead_ns", "i?", &g->lead_ns, 0, INT64_MAX}, {"out", "s?", &g->out}, {"log", "s?", &g->log}, {"sample", "s?", &g->sample},
+        {"limits", "a?", &limits}, {0}}, &key);
     if (fault != NULL) return refuse(key, fault);
     if (version != 1) return refuse("version", "this guard speaks 1");
     for (const Json *child = limits != NULL ? limits->first : NULL; child != NULL; child = child->next) {
@@ -62,12 +64,13 @@ static int understand(Guard *g, const char *path) {
         Limit *limit = &g->limits[g->count++];
         *limit = (Limit){.scale = 1, .above = INT64_MAX, .below = INT64_MIN, .state = FILE_MISSING};
         fault = json_take(child, (JsonField[]){
-            {"reason", 'S', &limit->reason}, {"path", 'S', &limit->path}, {"after", 's', &limit->after},
-            {"scale", 'i', &limit->scale}, {"above", 'i', &limit->above}, {"below", 'i', &limit->below},
-            {"settle_ns", 'i', &limit->settle_ns}, {"settle_span", 'i', &limit->settle_span}, {0}}, &key);
+            {"reason", "s!", &limit->reason}, {"path", "s!", &limit->path}, {"after", "s?", &limit->after},
+            {"scale", "i?", &limit->scale}, {"above", "i?", &limit->above}, {"below", "i?", &limit->below},
+            {"settle_ns", "i?", &limit->settle_ns}, {"settle_span", "i?", &limit->settle_span, 0, INT64_MAX / 2}, {0}}, &key);
         if (fault != NULL) return refuse(key, fault);
-        if (*limit->reason == '\0' || limit->reason[strspn(limit->reason, "abcdefghijklmnopqrstuvwxyz_")] != '\0')
-            return refuse("reason", "must be a word in small letters");
+        const size_t letters = strspn(limit->reason, "abcdefghijklmnopqrstuvwxyz_");
+        if (letters == 0 || letters > 64 || limit->reason[letters] != '\0')
+            return refuse("reason", "must be a word of at most 64 small letters");
     }
     return 0;
 }
@@ -81,7 +84,8 @@ static const Limit *broken(Guard *g, bool settled) {
         limit->state = file_read(limit->path, limit->after, limit->scale, &limit->value);
         if (limit->state != FILE_OK) continue;
         const int64_t value = limit->value;
-        if (limit->since == 0 || value > limit->lowest + limit->settle_span || value < limit->highest - limit->settle_span) {
+        const double span = (double)limit->settle_span; /* no sum of int64 that could overflow */
+        if (limit->since == 0 || (double)value - (double)limit->lowest > span || (double)limit->highest - (double)value > span) {
             limit->lowest = limit->highest = value;
             limit->since = now;
         }
@@ -146,7 +150,8 @@ static int gate(Guard *g, const sigset_t *set) {
 
 typedef struct {
     pid_t pid, sampler;
-    bool own; /* started here, so that its end can be waited for */
+    bool own;   /* started here, so that its end can be waited for */
+    bool stuck; /* not even SIGKILL ended it: it hangs in the kernel */
     int sampler_feed;
     int64_t spawned, exited, slept;
     const char *reason;
@@ -162,7 +167,7 @@ static void become(const Guard *g, char **argv, const sigset_t *open_signals, pi
     sigprocmask(SIG_SETMASK, open_signals, NULL);
     if (g->log != NULL) {
         const int fd = open(g->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
-        if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(NOT_STARTED);
+        if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) return;
     }
     execvp(argv[0], argv);
 }
@@ -214,7 +219,7 @@ static bool start(const Guard *g, Watch *w, char **argv, const sigset_t *open_si
     w->own = true;
     if (error != 0) {
         w->reason = "not_started";
-        snprintf(w->detail, sizeof w->detail, "%.100s: %s", argv[0], strerror(error));
+        snprintf(w->detail, sizeof w->detail, "%.100s%s: %s", argv[0], g->log != NULL ? ", or its log" : "", strerror(error));
         return false;
     }
     return true;
@@ -244,13 +249,15 @@ static void send(const Watch *w, int number) {
 }
 
 /* End the program and all that it started: asked first, made to after the grace. */
-static void end(const Guard *g, const Watch *w, const sigset_t *set) {
+static void end(const Guard *g, Watch *w, const sigset_t *set) {
     const int64_t until = clock_ns(CLOCK_MONOTONIC) + g->grace_ns;
     send(w, SIGTERM);
     send(w, SIGCONT);
     while (!gone(w) && clock_ns(CLOCK_MONOTONIC) < until) signal_within(set, shorter(g->grace_ns / 50 + 1000000, 20000000));
     send(w, SIGKILL);
-    while (!gone(w)) signal_within(set, 20000000);
+    const int64_t patience = clock_ns(CLOCK_MONOTONIC) + KILLED_WITHIN;
+    while (!(w->stuck = clock_ns(CLOCK_MONOTONIC) > patience) && !gone(w)) signal_within(set, 20000000);
+    if (w->stuck) fprintf(stderr, "guard: process %d hangs in the kernel and cannot be ended\n", (int)w->pid);
 }
 
 static void watch(Guard *g, Watch *w, const sigset_t *set) {
@@ -293,8 +300,8 @@ static int report(const Guard *g, const Watch *w, int status, int sampler_status
     json_put(&line, "{\"e\":\"guard\",\"reason\":\"%s\"", w->reason);
     json_put_member(&line, "detail", w->detail);
     json_put(&line, ",\"pid\":%d", (int)w->pid);
-    if (w->own && started && WIFEXITED(status)) json_put(&line, ",\"status\":%d,\"signal\":null", WEXITSTATUS(status));
-    else if (w->own && started) json_put(&line, ",\"status\":null,\"signal\":%d", WTERMSIG(status));
+    if (w->own && started && !w->stuck && WIFEXITED(status)) json_put(&line, ",\"status\":%d,\"signal\":null", WEXITSTATUS(status));
+    else if (w->own && started && !w->stuck) json_put(&line, ",\"status\":null,\"signal\":%d", WTERMSIG(status));
     else json_put(&line, ",\"status\":null,\"signal\":null");
     if (started) json_put(&line, ",\"spawned\":%" PRId64 ",\"exited\":%" PRId64, w->spawned, w->exited);
     else json_put(&line, ",\"spawned\":null,\"exited\":null");
@@ -316,6 +323,8 @@ static int run(Guard *g, int argc, char **argv) {
         return fputs("usage: mobench-runner --guard FILE -- PROGRAM… | --guard FILE PID | --gate FILE\n", stderr), BAD_GUARD;
     const int refused = understand(g, argv[2]);
     if (refused != 0) return refused;
+    if (w.pid > 1 && kill(w.pid, 0) != 0 && errno == EPERM)
+        return refuse("PID", "is a process of another user, which this one could not end");
     sigemptyset(&set);
     for (int i = 0; i < 4; i++) sigaddset(&set, (int[]){SIGCHLD, SIGTERM, SIGINT, SIGHUP}[i]);
     sigprocmask(SIG_BLOCK, &set, &open_signals);
@@ -325,7 +334,7 @@ static int run(Guard *g, int argc, char **argv) {
     int status = 0, sampler_status = -1;
     w.spawned = clock_ns(CLOCK_MONOTONIC);
     if (!is_program || start(g, &w, argv + 4, &open_signals, &set)) watch(g, &w, &set);
-    if (w.own && w.pid > 0) while (waitpid(w.pid, &status, 0) < 0 && errno == EINTR) {}
+    if (w.own && w.pid > 0 && !w.stuck) while (waitpid(w.pid, &status, 0) < 0 && errno == EINTR) {}
     if (w.sampler > 0) {
         close(w.sampler_feed);
         while (waitpid(w.sampler, &sampler_status, 0) < 0 && errno == EINTR) {}

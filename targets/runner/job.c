@@ -47,12 +47,12 @@ static void read_engine(const Json *engine, Job *job) {
     bool mmap = false;
     job->threads = job->threads_batch = job->batch = job->ubatch = job->n_ctx = job->gpu_layers = job->mmap = UNSET;
     take(engine, "engine", (JsonField[]){
-        {"name", 'S', &name}, {"backend", 's', &job->backend}, {"threads", 'i', &job->threads, 1, 512},
-        {"threads_batch", 'i', &job->threads_batch, 1, 512}, {"batch", 'i', &job->batch, 1, 1 << 20},
-        {"ubatch", 'i', &job->ubatch, 1, 1 << 20}, {"n_ctx", 'i', &job->n_ctx, 1, 1 << 24},
-        {"gpu_layers", 'i', &job->gpu_layers, -1, 100000}, {"flash_attention", 's', &job->flash_attention},
-        {"type_k", 's', &job->type_k}, {"type_v", 's', &job->type_v}, {"mmap", 'b', &mmap},
-        {"seed", 'i', &job->seed}, {"extra", 'o', &extra}, {0}});
+        {"name", "s!", &name}, {"backend", "s?", &job->backend}, {"threads", "i?", &job->threads, 1, 512},
+        {"threads_batch", "i?", &job->threads_batch, 1, 512}, {"batch", "i?", &job->batch, 1, 1 << 20},
+        {"ubatch", "i?", &job->ubatch, 1, 1 << 20}, {"n_ctx", "i?", &job->n_ctx, 1, 1 << 24},
+        {"gpu_layers", "i?", &job->gpu_layers, -1, 100000}, {"flash_attention", "s?", &job->flash_attention},
+        {"type_k", "s?", &job->type_k}, {"type_v", "s?", &job->type_v}, {"mmap", "b?", &mmap},
+        {"seed", "i?", &job->seed}, {"extra", "o", &extra}, {0}});
     if (json_get(engine, "mmap") != NULL) job->mmap = mmap;
     if (strcmp(name, "llama_cpp") != 0) bad("engine", "name", "this runner is llama_cpp");
     if (extra != NULL && extra->first != NULL) bad("engine.extra", extra->first->key, "unknown parameter");
@@ -74,8 +74,8 @@ static const char **texts_of(const Json *list, const char *key) {
 static void read_talk(const Json *item, bool raw, Talk *talk) {
     const Json *turns = NULL, *rendered = NULL, *pieces = NULL;
     take(item, "conversations", (JsonField[]){
-        {"id", 'S', &talk->id}, {"turns", 'A', &turns}, {"rendered", 'a', &rendered}, {"pieces", 'a', &pieces},
-        {"strip", 'b', &talk->strip}, {0}});
+        {"id", "s!", &talk->id}, {"turns", "a!", &turns}, {"rendered", "a?", &rendered}, {"pieces", "a?", &pieces},
+        {"strip", "b", &talk->strip}, {0}});
     talk->turns = turns->count;
     talk->added = texts_of(turns, "turns");
     if (raw || talk->turns == 0) return;
@@ -105,14 +105,14 @@ static void read_workload(const Json *work, Job *job) {
     job->ignore_eos = true;
     job->top_p = 1;
     take(work, "workload", (JsonField[]){
-        {"prompt_tokens", 'i', &job->prompt, 0, 1 << 24}, {"conversations", 'a', &talks}, {"raw", 'b', &raw},
-        {"output_tokens", 'I', &job->output, 0, 1 << 24}, {"ignore_eos", 'b', &job->ignore_eos},
-        {"depth", 'i', &job->depth, 0, 1 << 24}, {"think_ns", 'i', &job->think, 0, LONG_TIME},
-        {"between_ns", 'i', &job->between, 0, LONG_TIME}, {"duration_ns", 'i', &job->duration, 0, LONG_TIME},
-        {"sampling", 'o', &sampling}, {0}});
+        {"prompt_tokens", "i?", &job->prompt, 0, 1 << 24}, {"conversations", "a?", &talks}, {"raw", "b", &raw},
+        {"output_tokens", "i!", &job->output, 0, 1 << 24}, {"ignore_eos", "b", &job->ignore_eos},
+        {"depth", "i", &job->depth, 0, 1 << 24}, {"think_ns", "i", &job->think, 0, LONG_TIME},
+        {"between_ns", "i", &job->between, 0, LONG_TIME}, {"duration_ns", "i?", &job->duration, 0, LONG_TIME},
+        {"sampling", "o", &sampling}, {0}});
     if (sampling != NULL)
         take(sampling, "workload.sampling", (JsonField[]){
-            {"temperature", 'd', &job->temperature}, {"top_k", 'i', &job->top_k}, {"top_p", 'd', &job->top_p}, {0}});
+            {"temperature", "d", &job->temperature}, {"top_k", "i", &job->top_k, 0, INT32_MAX}, {"top_p", "d", &job->top_p}, {0}});
     job->has_work = true;
     if ((job->prompt == UNSET) == (talks == NULL)) bad("workload", "prompt_tokens", "either this or conversations");
     if (talks == NULL) {
@@ -123,6 +123,7 @@ static void read_workload(const Json *work, Job *job) {
     job->prompt = 0;
     job->talks = need(calloc((size_t)talks->count + 1, sizeof *job->talks));
     for (const Json *item = talks->first; item != NULL; item = item->next) {
+        job->talks[job->n_talks] = (Talk){0};
         read_talk(item, raw, &job->talks[job->n_talks]);
         job->n_talks += job->talks[job->n_talks].turns > 0;
     }
@@ -138,18 +139,19 @@ void read_job(const char *path, Job *job) {
     const Json *version = json_get(root, "version");
     if (version == NULL || version->type != JSON_INT || version->integer != 1)
         fail("unknown_version", "the job has another version than 1, which this runner speaks");
-    const Json *model = NULL, *engine = NULL, *work = NULL, *scores = NULL, *affinity = NULL, *template = NULL;
+    const Json *model = NULL, *engine = NULL, *work = NULL, *scores = NULL, *affinity = NULL;
+    const char *template = NULL;
     job->warmup = job->measured = 1;
     job->model_size = UNSET;
     job->keep_text = true;
     take(root, "", (JsonField[]){
-        {"version", 'X', &version}, {"job_id", 'S', &job->id}, {"model", 'O', &model}, {"engine", 'O', &engine},
-        {"workload", 'o', &work}, {"scores", 'a', &scores}, {"warmup", 'i', &job->warmup, 0, 1000000},
-        {"measured", 'i', &job->measured, 0, 1000000}, {"seed", 'i', &job->seed}, {"affinity", 'x', &affinity},
-        {"keep_text", 'b', &job->keep_text}, {0}});
+        {"version", "x!", &version}, {"job_id", "s!", &job->id}, {"model", "o!", &model}, {"engine", "o!", &engine},
+        {"workload", "o?", &work}, {"scores", "a", &scores}, {"warmup", "i", &job->warmup, 0, 1000000},
+        {"measured", "i", &job->measured, 0, 1000000}, {"seed", "i", &job->seed}, {"affinity", "x?", &affinity},
+        {"keep_text", "b", &job->keep_text}, {0}});
     take(model, "model", (JsonField[]){
-        {"path", 'S', &job->model}, {"sha256", 's', &job->sha256}, {"size", 'i', &job->model_size},
-        {"chat_template", 'x', &template}, {0}});
+        {"path", "s!", &job->model}, {"sha256", "s?", &job->sha256}, {"size", "i?", &job->model_size},
+        {"chat_template", "s?", &template}, {0}});
     read_engine(engine, job);
     read_affinity(affinity, job);
     if (work != NULL) read_workload(work, job);
@@ -157,7 +159,7 @@ void read_job(const char *path, Job *job) {
     for (const Json *item = scores == NULL ? NULL : scores->first; item != NULL; item = item->next) {
         ScoreText *text = &job->scores[job->n_scores++];
         take(item, "scores", (JsonField[]){
-            {"id", 'S', &text->id}, {"prompt", 'S', &text->prompt}, {"continuation", 'S', &text->continuation}, {0}});
+            {"id", "s!", &text->id}, {"prompt", "s!", &text->prompt}, {"continuation", "s!", &text->continuation}, {0}});
     }
     if (!job->has_work && job->n_scores == 0) fail("bad_job", "the job has neither a workload nor scores");
 }

@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define JSON_NAMES 256 /* of one object: each is compared with all others */
+
 typedef enum { JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT } JsonType;
 
 /* A value; `key` is its name in an object, `first`/`next` are children and siblings, `integer` is also a bool. */
@@ -138,6 +140,7 @@ static inline void json_members(JsonReader *r, Json *node, char close) {
         }
         if (node->type == JSON_OBJECT) {
             if (*r->at != '"') { r->fault = "a name is missing"; return; }
+            if (node->count == JSON_NAMES) { r->fault = "an object has too many names"; return; }
             if ((key = json_string(r)) == NULL) return;
             json_space(r);
             if (*r->at == ':') r->at++;
@@ -259,11 +262,10 @@ static inline const Json *json_get(const Json *object, const char *key) {
 }
 
 /* A member that an object may have. `type`: i whole number, d number, b bool, s string, o object, a list, x anything;
- * as a capital it must be there. `to`: an int64_t, double, bool, const char * or const Json *, which null leaves as it
- * is. `least` and `most` bound a number where they differ. */
+ * with a `!` it must be there, with a `?` it may be null. `to`: an int64_t, double, bool, const char * or const Json *,
+ * which null leaves as it is. `least` and `most` bound a number where they differ. */
 typedef struct {
-    const char *key;
-    char type;
+    const char *key, *type;
     void *to;
     int64_t least, most;
 } JsonField;
@@ -277,7 +279,7 @@ static inline const char *json_store(const JsonField *field, const Json *value) 
         snprintf(range, sizeof range, "must be from %" PRId64 " to %" PRId64, field->least, field->most);
         return range;
     }
-    switch (field->type | 32) {
+    switch (*field->type) {
     case 'i':
         if (value->type != JSON_INT) return "must be a whole number";
         *(int64_t *)field->to = value->integer;
@@ -295,8 +297,8 @@ static inline const char *json_store(const JsonField *field, const Json *value) 
         *(const char **)field->to = value->string;
         break;
     default:
-        if ((field->type | 32) == 'o' && value->type != JSON_OBJECT) return "must be an object";
-        if ((field->type | 32) == 'a' && value->type != JSON_ARRAY) return "must be a list";
+        if (*field->type == 'o' && value->type != JSON_OBJECT) return "must be an object";
+        if (*field->type == 'a' && value->type != JSON_ARRAY) return "must be a list";
         *(const Json **)field->to = value;
     }
     return NULL;
@@ -312,12 +314,13 @@ static inline const char *json_take(const Json *object, const JsonField *fields,
         while (field->key != NULL && strcmp(field->key, value->key) != 0) field++;
         *key = value->key;
         if (field->key == NULL) return "unknown field";
-        const char *fault = value->type == JSON_NULL ? NULL : json_store(field, value);
+        if (value->type == JSON_NULL && field->type[1] == '?') continue;
+        const char *fault = value->type == JSON_NULL ? "must not be null" : json_store(field, value);
         if (fault != NULL) return fault;
     }
     for (; fields->key != NULL; fields++) {
         *key = fields->key;
-        if (fields->type < 'a' && json_get(object, fields->key) == NULL) return "is missing";
+        if (fields->type[1] == '!' && json_get(object, fields->key) == NULL) return "is missing";
     }
     return NULL;
 }

@@ -40,7 +40,7 @@ int main(int argc, char **argv) {
     if (strcmp(verb, "--guard") == 0 || strcmp(verb, "--gate") == 0) return guard_main(argc, argv);
 #endif
     if (strcmp(verb, "--version") == 0) return printf("mobench-runner %s, %s\n", MOBENCH_VERSION, MOBENCH_BUILD) < 0;
-    if (argc == 3) mobench_launch(argv[1], argv[2]);
+    if (argc == 3 && *verb != '-') mobench_launch(argv[1], argv[2]);
     fputs("usage: mobench-runner job.json events.jsonl | --version | --sample FILE | --probe [--root DIR] [PATH]\n"
           "       mobench-runner --guard FILE -- PROGRAM… | --guard FILE PID | --gate FILE\n", stderr);
     return EXIT_BAD_JOB;

@@ -231,6 +231,15 @@ static void beyond(void) {
     run.prompt.count -= same;
 }
 
+/* How many characters the request's tokens stand for: those that it adds to what was in the context. */
+static int64_t characters_of(const Talk *talk, int turn, const char *whole) {
+    int64_t count;
+    if (whole == NULL) return code_points(talk->added[turn]);
+    if (run.kept == run.job->depth) return code_points(whole);
+    free(text_of(run.engine, run.prompt.ids, run.prompt.count, &count));
+    return count;
+}
+
 static void talk_requests(const Talk *talk, bool pauses) {
     char **replies = need(calloc((size_t)talk->turns, sizeof *replies));
     llama_token pending = 0; /* the last token of a reply: seen by the user, not yet by the model */
@@ -238,7 +247,7 @@ static void talk_requests(const Talk *talk, bool pauses) {
     llama_sampler_reset(run.chain);
     begin();
     for (int turn = 0; turn < talk->turns; turn++) {
-        int64_t prompt_chars, characters;
+        int64_t characters;
         if (turn > 0 && pauses) pause_for("think", run.job->think);
         char *whole = talk->added == NULL ? whole_text(talk, turn, replies) : NULL;
         mark_reset();
@@ -247,18 +256,15 @@ static void talk_requests(const Talk *talk, bool pauses) {
         if (whole == NULL) {
             append(&run.prompt, &pending, is_pending);
             tokenize(run.engine, talk->added[turn], turn == 0, &run.prompt);
-            prompt_chars = code_points(talk->added[turn]);
         } else {
             tokenize(run.engine, whole, true, &run.prompt);
             if (run.prompt.count > 0) beyond();
-            prompt_chars = code_points(whole);
-            if (run.cached.count > run.job->depth)
-                free(text_of(run.engine, run.prompt.ids, run.prompt.count, &prompt_chars));
         }
         run.kept = run.cached.count;
         if (run.prompt.count == 0) fail("bad_job", "turn %d of the conversation '%s' has no tokens", turn, talk->id);
         require_room(run.prompt.count);
         loop_sampled();
+        const int64_t prompt_chars = characters_of(talk, turn, whole);
         append(&run.cached, run.prompt.ids, run.prompt.count);
         append(&run.cached, run.tokens, run.made > 0 ? run.made - 1 : 0);
         is_pending = run.made > 0 && !run.ends[run.tokens[run.made - 1]];
@@ -313,7 +319,8 @@ static struct llama_sampler *sampler(const Job *job, const Engine *engine) {
     if (job->top_k > 0) llama_sampler_chain_add(chain, llama_sampler_init_top_k((int32_t)job->top_k));
     if (job->top_p < 1) llama_sampler_chain_add(chain, llama_sampler_init_top_p((float)job->top_p, 1));
     llama_sampler_chain_add(chain, llama_sampler_init_temp((float)job->temperature));
-    llama_sampler_chain_add(chain, llama_sampler_init_dist((uint32_t)job->seed));
+    const uint32_t seed = (uint32_t)job->seed; /* the library takes one value for a wish to draw its own */
+    llama_sampler_chain_add(chain, llama_sampler_init_dist(seed == LLAMA_DEFAULT_SEED ? 0 : seed));
     return chain;
 }
 

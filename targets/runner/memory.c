@@ -12,8 +12,7 @@ void mark_edge(Mark *mark) {
     task_vm_info_data_t info;
     mach_msg_type_number_t count = TASK_VM_INFO_COUNT;
     const kern_return_t status = task_info(mach_task_self(), TASK_VM_INFO, (task_info_t)&info, &count);
-    snprintf(mark->text, sizeof mark->text, "phys_footprint:\t%llu kB\n",
-             status == KERN_SUCCESS ? (unsigned long long)info.phys_footprint / 1024 : 0ull);
+    mark->footprint = status == KERN_SUCCESS ? (int64_t)info.phys_footprint : 0;
 }
 #else
 static int status = -1, clear_refs = -1;
@@ -46,9 +45,10 @@ static void memory_event(int64_t t, int64_t pass, const char *phase, const char 
 }
 
 void mark_events(const Mark *mark, int64_t t, int64_t pass, const char *phase) {
-    static const char *const methods[] = {"VmHWM", "VmRSS", "phys_footprint"};
+    static const char *const methods[] = {"VmHWM", "VmRSS"};
     int64_t bytes;
-    for (int i = 0; i < 3; i++) {
+    if (mark->footprint > 0) memory_event(t, pass, phase, "phys_footprint", mark->footprint);
+    for (int i = 0; i < 2; i++) {
         char key[32];
         snprintf(key, sizeof key, "%s:", methods[i]);
         if (file_number(mark->text, key, 1024, &bytes) && bytes > 0) memory_event(t, pass, phase, methods[i], bytes);

@@ -3,11 +3,12 @@
 
 #include <sched.h>
 
+/* The first number of a file about a cpu. */
 static int64_t cpu_file(int cpu, const char *rest, int64_t missing) {
     char path[128];
     int64_t value = 0;
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/%s", cpu, rest);
-    return file_read(path, NULL, 1, &value) == FILE_OK ? value : missing;
+    return file_read(path, "", 1, &value) == FILE_OK ? value : missing;
 }
 
 #ifdef __linux__
@@ -56,17 +57,17 @@ int cpus_of_cluster(bool fastest, int *cpus) {
     return fastest || other > 0 ? found : 0; /* cores of one kind are big ones, and there are no little ones */
 }
 
-/* How many cores the cpus have, two hyper-threads being one core. */
+/* How many cores the cpus have, two hyper-threads being one core: told apart by the first thread of a core, for numbers
+ * of cores begin anew in each cluster of a phone. */
 int physical_cores(const Job *job) {
     int64_t seen[MAX_CPUS];
     int count = 0;
     for (int i = 0; i < job->n_cpus; i++) {
-        const int64_t package = cpu_file(job->cpus[i], "topology/physical_package_id", -1);
-        const int64_t core = cpu_file(job->cpus[i], "topology/core_id", -1);
-        if (package < 0 || core < 0) return job->n_cpus;
+        const int64_t core = cpu_file(job->cpus[i], "topology/thread_siblings_list", -1);
+        if (core < 0) return job->n_cpus;
         int j = 0;
-        while (j < count && seen[j] != (package << 32 | core)) j++;
-        if (j == count) seen[count++] = package << 32 | core;
+        while (j < count && seen[j] != core) j++;
+        if (j == count) seen[count++] = core;
     }
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     return count > 0 ? count : online > 0 ? (int)online : 1;

@@ -99,6 +99,7 @@ const char *unindented(const char *text);         /* where it begins behind the 
 /* memory.c: `mark_edge` copies the kernel's text and begins the next high-water mark; `mark_events` parses it later. */
 typedef struct {
     char text[FILE_ROOM];
+    int64_t footprint; /* under Apple; there is no text */
 } Mark;
 void mark_open(void);
 void mark_reset(void);

@@ -17,6 +17,8 @@
 
 enum { CHANNELS = 256, FILES = 128, FAST_FILES = 8, OWN = 4, ROOM = 1 << 16, ROWS_PER_WRITE = 32 };
 
+#define MOST_HELD_NS 5000000000 /* so long rows may be kept from the file, and be lost with the device */
+
 typedef struct {
     const char *name, *unit, *source, *after;
     int64_t scale, value;
@@ -66,9 +68,9 @@ static int add_channel(Sampler *s, const Json *given) {
     const char *path = NULL, *tier = "slow", *key;
     *channel = (Channel){.scale = 1};
     const char *fault = json_take(given, (JsonField[]){
-        {"name", 'S', &channel->name}, {"unit", 'S', &channel->unit}, {"path", 'S', &path},
-        {"source", 's', &channel->source}, {"tier", 's', &tier}, {"after", 's', &channel->after},
-        {"scale", 'i', &channel->scale}, {0}}, &key);
+        {"name", "s!", &channel->name}, {"unit", "s!", &channel->unit}, {"path", "s!", &path},
+        {"source", "s?", &channel->source}, {"tier", "s?", &tier}, {"after", "s?", &channel->after},
+        {"scale", "i?", &channel->scale}, {0}}, &key);
     if (fault != NULL) return refuse(key, fault);
     const bool fast = strcmp(tier, "fast") == 0;
     if (!fast && strcmp(tier, "slow") != 0) return refuse("tier", "must be fast or slow");
@@ -89,10 +91,10 @@ static int describe(Sampler *s, const Json *given) {
     s->hz = 10;
     s->slow_every = 10;
     const char *fault = json_take(given, (JsonField[]){
-        {"version", 'I', &version}, {"out", 'S', &s->out}, {"hz", 'd', &s->hz},
-        {"slow_every", 'i', &s->slow_every, 1, INT64_MAX}, {"pid", 'i', &pid, 1, INT32_MAX},
-        {"cpu", 'i', &cpu, 0, CPU_SETSIZE - 1}, {"until", 's', &until}, {"stop", 's', &s->stop},
-        {"channels", 'a', &channels}, {0}}, &key);
+        {"version", "i!", &version}, {"out", "s!", &s->out}, {"hz", "d?", &s->hz},
+        {"slow_every", "i?", &s->slow_every, 1, INT64_MAX}, {"pid", "i?", &pid, 1, INT32_MAX},
+        {"cpu", "i?", &cpu, 0, CPU_SETSIZE - 1}, {"until", "s?", &until}, {"stop", "s?", &s->stop},
+        {"channels", "a?", &channels}, {0}}, &key);
     if (fault != NULL) return refuse(key, fault);
     if (version != 1) return refuse("version", "this sampler speaks 1");
     if (!(s->hz >= 0.01 && s->hz <= 1000)) return refuse("hz", "must be from 0.01 to 1000");
@@ -323,12 +325,17 @@ static bool over(Sampler *s) {
 static int sample(Sampler *s, const sigset_t *open_signals) {
     const int64_t period = (int64_t)(1e9 / s->hz), begin = clock_ns(CLOCK_MONOTONIC);
     const int64_t spent = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    int64_t rows = 0, due = begin;
+    int64_t rows = 0, due = begin, written = begin;
     do {
         const bool slow = rows % s->slow_every == 0;
         put_row(s, slow);
         rows++;
-        if ((rows % ROWS_PER_WRITE == 0 || s->row.length > ROOM / 2) && !flush(s)) return 3;
+        const bool due_to_write = rows % ROWS_PER_WRITE == 0 || s->row.length > ROOM / 2 ||
+                                  clock_ns(CLOCK_MONOTONIC) - written > MOST_HELD_NS;
+        if (due_to_write) {
+            if (!flush(s)) return 3;
+            written = clock_ns(CLOCK_MONOTONIC);
+        }
         if (slow && over(s)) break;
         /* A late row does not make the next one early: rates are bounded, and every row has its own stamp. */
         const int64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -359,6 +366,7 @@ static int run(Sampler *s, const Json *given) {
         sigaddset(&blocked, number);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write */
     s->output = open(s->out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (s->output < 0) return file_unwritten(s->out, errno);
     if (s->until_stdin && s->pid == 0 && !hear_pid(s)) return 0;

@@ -11,13 +11,18 @@
 #endif
 
 static void check_gguf(const char *path, int fd, int64_t size) {
-    uint8_t head[8] = {0};
-    const ssize_t count = pread(fd, head, sizeof head, 0);
-    if (count < 4 || memcmp(head, "GGUF", 4) != 0)
+    struct {
+        char magic[4];
+        uint32_t version;
+        uint64_t tensors, pairs;
+    } head = {0}; /* little endian, as every processor that this is built for */
+    const ssize_t count = pread(fd, &head, sizeof head, 0);
+    if (count < 4 || memcmp(head.magic, "GGUF", 4) != 0)
         fail("model_not_gguf", "%s is not a GGUF file: %s", path, size == 0 ? "empty" : "it begins otherwise");
-    const int version = head[4] | head[5] << 8;
-    if (count < 8 || (version != 2 && version != 3))
-        fail("model_version", "%s is GGUF version %d; versions 2 and 3 can be read", path, version);
+    if (count >= 8 && head.version != 2 && head.version != 3)
+        fail("model_version", "%s is GGUF version %" PRIu32 "; versions 2 and 3 can be read", path, head.version);
+    if (head.tensors > (uint64_t)size || head.pairs > (uint64_t)size)
+        fail("model_not_gguf", "%s is damaged: its header counts more entries than it has bytes", path);
     struct gguf_context *file = gguf_init_from_file(path, (struct gguf_init_params){.no_alloc = true});
     if (file == NULL) fail("model_truncated", "the header of %s is damaged or cut off; copy it again", path);
     const int64_t tensors = gguf_get_n_tensors(file), data = (int64_t)gguf_get_data_offset(file);
@@ -94,7 +99,7 @@ static void kept_digest(const char *path, int fd, const struct stat *about, char
     snprintf(mark, sizeof mark, " %lld %lld %lld.%09ld %lld.%09ld\n", (long long)about->st_size,
              (long long)about->st_ino, (long long)made.tv_sec, (long)made.tv_nsec, (long long)changed.tv_sec,
              (long)changed.tv_nsec);
-    const bool fits = snprintf(place, sizeof place, "%s.sha256", path) < (int)sizeof place;
+    const bool fits = snprintf(place, sizeof place, "%s.mobench-sha256", path) < (int)sizeof place;
     const int known = fits ? open(place, O_RDONLY | O_CLOEXEC) : -1;
     if (known >= 0) {
         const bool whole = file_text(known, text, sizeof text) > 64 && strspn(text, "0123456789abcdef") == 64;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.runner.conftest import Describe
+from tests.runner.conftest import Describe, without_capabilities
 from tests.runner.test_sample import rows_of, wait_for
 
 MS = 1_000_000
@@ -77,6 +78,24 @@ def test_a_program_that_is_not_there(guard: Guard) -> None:
     assert done.returncode == 127
     assert (found["reason"], found["spawned"]) == ("not_started", None)
     assert found["detail"] == "/nowhere/$(reboot)\n: No such file or directory"
+
+
+def test_a_log_that_cannot_be_written(guard: Guard, tmp_path: Path) -> None:
+    done = guard("--", "true", log=str(tmp_path / "none/log"))
+    assert done.returncode == 127
+    found = said(done.stdout)
+    assert (found["reason"], found["detail"]) == ("not_started", "true, or its log: No such file or directory")
+
+
+def test_a_process_of_another_user_is_not_guarded(tools: Path, describe: Describe) -> None:
+    other = subprocess.Popen(["sleep", "600"], user=65534) if os.geteuid() == 0 else None
+    words = [tools, "--guard", describe("guard"), str(other.pid if other else 1)]
+    done = subprocess.run(words, capture_output=True, check=False, timeout=60, preexec_fn=without_capabilities)
+    if other:
+        other.kill()
+        other.wait()
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"PID: is a process of another user" in done.stderr
 
 
 def test_the_time_is_over(guard: Guard) -> None:
@@ -218,7 +237,9 @@ def test_a_process_of_others_is_watched(guard: Guard, tmp_path: Path) -> None:
         ({"poll_ns": 10}, "poll_ns: must be from 1000000 to"),
         ({"limits": {}}, "limits: must be a list"),
         ({"limits": [{"reason": "too_hot"}]}, "path: is missing"),
-        ({"limits": [{"reason": 'x"', "path": "p"}]}, "reason: must be a word in small letters"),
+        ({"limits": [{"reason": 'x"', "path": "p"}]}, "reason: must be a word of at most 64 small letters"),
+        ({"limits": [{"reason": "x" * 65, "path": "p"}]}, "reason: must be a word of at most 64 small letters"),
+        ({"limits": [{"reason": "x", "path": "p", "settle_span": -1}]}, "settle_span: must be from 0 to"),
         ({"limits": [{"reason": "x", "path": "p", "at": 1}]}, "at: unknown field"),
         ({"limits": [{"reason": "x", "path": "p"}] * 17}, "limits: are more than 16"),
     ],

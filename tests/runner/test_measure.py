@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 from mobench_lang.engines.llama_cpp import rendering
 from mobench_lang.protocol import Event, Job
 from mobench_lang.schemas import load
+from tests.runner.conftest import without_capabilities
 from tests.support.gguf_maker import TEMPLATE, make
 from tests.support.runner_program import SANITIZE, compile_runner
 
@@ -132,6 +133,7 @@ PARITY: dict[str, dict[str, Any]] = {
         "conversations": CHAT[1:], "output_tokens": 900, "ignore_eos": False, "sampling": {"temperature": 5.0},
         "engine": {"n_ctx": 2048},
     },
+    "cores": {"prompt_tokens": 4, "output_tokens": 1, "engine": {"threads": None}},
     "pauses": {"conversations": CHAT, "output_tokens": 2, "think_ns": 3_000_000, "between_ns": 2_000_000},
     "engine": {
         "prompt_tokens": 8, "output_tokens": 2, "affinity": [0],
@@ -162,6 +164,8 @@ def test_the_same_job_gives_what_the_worker_gives(name: str, runner: Path, tiny:
     ours = launch([str(runner)], tmp_path, rendered(asked))
     assert ours[0] == theirs[0] == 0, ours[2]
     assert without_clocks(ours[1]) == without_clocks(theirs[1])
+    used = next(e for e in ours[1] if e["e"] == "used")
+    assert used["buffers"].keys() >= {"CPU output", "CPU compute"} and used["buffers"]["CPU KV"] > 0
     for mine, other in zip(ours[1], theirs[1], strict=True):
         if mine["e"] == "score":
             assert math.isclose(mine["logprob"], other["logprob"], abs_tol=1e-3)
@@ -188,8 +192,11 @@ def test_duration_repeats_until_it_has_passed(runner: Path, tiny: Path, tmp_path
 # ---------------------------------------------------------------- what cannot be done
 
 
-def fails(program: Path, folder: Path, asked: object, code: str, *, status: int = 1, **how: Any) -> str:
-    found, events, stderr = launch([str(program)], folder, asked, **how)
+def fails(
+    program: Path | list[str], folder: Path, asked: object, code: str, *, status: int = 1, **how: Any
+) -> str:
+    argv = [str(program)] if isinstance(program, Path) else program
+    found, events, stderr = launch(argv, folder, asked, **how)
     assert found == status, stderr
     assert events[0]["e"] == "start"
     assert [e["code"] for e in events if e["e"] == "error"] == [code], events
@@ -210,6 +217,18 @@ BAD: dict[str, tuple[str, int, dict[str, Any]]] = {
     "engine_field": ("bad_job", 2, WORK | {"engine": {"sped": 1}}),
     "extra": ("bad_job", 2, WORK | {"engine": {"extra": {"x": 1}}}),
     "engine_name": ("bad_job", 2, WORK | {"engine": {"name": "other"}}),
+    "no_threads": ("bad_job", 2, WORK | {"engine": {"threads": 0}}),
+    "no_batch": ("bad_job", 2, WORK | {"engine": {"batch": 0}}),
+    "no_context": ("bad_job", 2, WORK | {"engine": {"n_ctx": 0}}),
+    "huge_seed": ("bad_job", 2, WORK | {"seed": 1 << 63}),
+    "null_seed": ("bad_job", 2, WORK | {"seed": None}),
+    "null_depth": ("bad_job", 2, WORK | {"depth": None}),
+    "null_warmup": ("bad_job", 2, WORK | {"warmup": None}),
+    "less_than_no_warmup": ("bad_job", 2, WORK | {"warmup": -1}),
+    "less_than_no_pause": ("bad_job", 2, WORK | {"think_ns": -1}),
+    "huge_top_k": ("bad_job", 2, WORK | {"sampling": {"top_k": 1 << 31}}),
+    "template": ("bad_job", 2, WORK | {"model": {"chat_template": 5}}),
+    "nul": ("bad_job", 2, {"conversations": [{"id": "x", "turns": ["a\0b"]}], "raw": True, "output_tokens": 1}),
     "threads": ("bad_job", 2, WORK | {"engine": {"threads": "2"}}),
     "kv_type": ("bad_job", 2, WORK | {"engine": {"type_k": "q9"}}),
     "nothing": ("bad_job", 2, {}),
@@ -232,13 +251,24 @@ BAD: dict[str, tuple[str, int, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_done_has_a_code(name: str, runner: Path, tiny: Path, tmp_path: Path) -> None:
+    """The same one from both instruments."""
     code, status, given = BAD[name]
     fails(runner, tmp_path, job(tiny, **given), code, status=status)
+    if name not in RUNNER_ALONE:
+        fails(WORKER, tmp_path, job(tiny, **given), code, status=status)
+
+
+RUNNER_ALONE = {"not_rendered"}
+"""The worker renders conversations itself."""
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"\xff\xfe", b'{"version":1,"job_id":"\x80"}', b"nul\0", b"[" * 100_000]
-)
+    "text",
+    [
+        b"", b"{", b"[]", b"\xff\xfe", b'{"version":1,"job_id":"\x80"}', b"nul\0", b"[" * 100_000,
+        b"{" + b",".join(b'"a%d":0' % n for n in range(500_000)) + b"}",
+    ],
+)  # fmt: skip
 def test_jobs_that_are_none(text: bytes, runner: Path, tmp_path: Path) -> None:
     status, events, _ = launch([str(runner)], tmp_path, text)
     assert status == 2
@@ -258,6 +288,8 @@ def test_text_that_is_no_utf_8_is_refused(runner: Path, tiny: Path, tmp_path: Pa
         ("zip", "model_not_gguf"),
         ("empty", "model_not_gguf"),
         ("v9", "model_version"),
+        ("v65539", "model_version"),
+        ("counts", "model_not_gguf"),
     ],
 )
 def test_files_that_are_no_models(how: str, code: str, runner: Path, tiny: Path, tmp_path: Path) -> None:
@@ -270,9 +302,12 @@ def test_files_that_are_no_models(how: str, code: str, runner: Path, tiny: Path,
             "zip": b"PK\x03\x04" * 99,
             "empty": b"",
             "v9": b"GGUF\x09\0\0\0" + data[8:],
+            "v65539": b"GGUF\x03\0\x01\0" + data[8:],
+            "counts": data[:8] + b"\xff" * 8 + data[16:],
         }[how]
     )
     assert "bad" in fails(runner, tmp_path, job(bad, **WORK), code)
+    fails(WORKER, tmp_path, job(bad, **WORK), code)
 
 
 @pytest.mark.parametrize("rest", [0, 1, 55, 56, 63])
@@ -303,8 +338,11 @@ def test_a_model_changed_in_place_is_noticed(runner: Path, tiny: Path, tmp_path:
 def test_a_kept_digest_that_is_none_is_not_believed(runner: Path, tiny: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.gguf"
     copy.write_bytes(tiny.read_bytes())
+    users = tmp_path / "copy.gguf.sha256"
+    users.write_text("0123  copy.gguf\n")
     launch([str(runner)], tmp_path, job(copy, **WORK))
-    kept = tmp_path / "copy.gguf.sha256"
+    assert users.read_text() == "0123  copy.gguf\n"
+    kept = tmp_path / "copy.gguf.mobench-sha256"
     kept.write_text('"' * 64 + kept.read_text()[64:])
     status, events, _ = launch([str(runner)], tmp_path, job(copy, **WORK))
     assert status == 0
@@ -336,6 +374,27 @@ def test_a_disk_that_fills_up_leaves_whole_lines(room: int, plain: Path, tiny: P
     assert "full_disk" in stderr
     assert (tmp_path / "events.jsonl").stat().st_size <= room
     assert not events or events[0]["e"] == "start"
+    if room == 3000:  # the request's line is what does not fit
+        assert [(e["code"], e["message"]) for e in events if e["e"] == "error"] == [
+            ("full_disk", "the events cannot be written: File too large")
+        ]
+        assert events[-1]["status"] == "failed"
+
+
+def test_weights_that_may_not_be_read(plain: Path, tiny: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(tiny.read_bytes())
+    copy.chmod(0)
+    said = fails(plain, tmp_path, job(copy, **WORK), "model_missing", limit=without_capabilities)
+    assert "Permission denied" in said
+
+
+def test_a_word_that_it_does_not_know_destroys_no_file(plain: Path, tmp_path: Path) -> None:
+    description = tmp_path / "sample.json"
+    description.write_text("{}")
+    done = subprocess.run([plain, "--smaple", description], check=False, capture_output=True, text=True)
+    assert (done.returncode, description.read_text()) == (2, "{}")
+    assert done.stderr.startswith("usage: ")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -49,7 +50,14 @@ class Log:
         """What follows `marker` in the newest line that holds it, else an empty text."""
         return next((line.partition(marker)[2].strip() for line in reversed(self.lines) if marker in line), "")
 
+    def buffers(self) -> dict[str, int]:
+        """Bytes of each buffer that the lines tell of, as in `load_tensors:   CPU_Mapped model buffer size =  56.63
+        MiB`."""
+        found = (_BUFFER.search(line) for line in self.lines)
+        return {" ".join(m[1].split()): round(float(m[2]) * (1 << 20)) for m in found if m}
 
+
+_BUFFER: Final = re.compile(r": +(\S.*) buffer size = +([0-9.]+) MiB")
 LOG: Final = Log()
 
 
@@ -185,7 +193,8 @@ class Model:
             raise WorkerError("model_unsupported", f"{path} is not a decoder-only language model")
         self.handle = handle
         self.n_swa: int = lib.llama_model_n_swa(handle)
-        self.offloads = offload is None or bool(offload)
+        # Without a layer on it a GPU would still compute the prefill, and keep the KV cache.
+        self.offloads = (offload is None or bool(offload)) and params.n_gpu_layers != 0
         self._vocab = lib.llama_model_get_vocab(handle)
         self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(handle)
@@ -194,6 +203,7 @@ class Model:
         self.add_bos: bool = lib.llama_vocab_get_add_bos(self._vocab)
         self.offloaded = LOG.last("offloaded ").partition("/")[0]
         self.mapped = LOG.last("(load_mode = ").startswith("mmap")
+        self.buffers = LOG.buffers()
 
     def description(self) -> tuple[str, str, int, int]:
         """Description, weight type (`Q4_K - Medium`), number of parameters, bytes of the tensors."""
@@ -290,6 +300,7 @@ class Context:
         self.n_threads_batch: int = lib.llama_n_threads_batch(handle)
         self.type_k, self.type_v = engine.type_k or "f16", engine.type_v or "f16"
         told = LOG.last("Flash Attention ") or LOG.last("flash_attn            = ")
+        self.buffers = LOG.buffers()
         self.flash_attention = "on" if told.startswith("enabled") else "off" if told else "unknown"
         self._attach_threads()
 
@@ -342,7 +353,9 @@ class Context:
         if top_p < 1:
             lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(top_p, 1))
         lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(temperature))
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(seed & 0xFFFFFFFF))
+        seed &= 0xFFFFFFFF
+        # The library takes one value for a wish to draw its own.
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(0 if seed == lib.LLAMA_DEFAULT_SEED else seed))
         return chain
 
 

@@ -1,7 +1,8 @@
 """Writing `events.jsonl`: whole lines, one system call each, nothing buffered.
 
 In: messages of the protocol. Out: lines in a file. A line that does not fit (full disk) is cut off again, so the file
-always ends with a whole line; `WriteError` then ends the worker with an exit status of its own.
+always ends with a whole line, an `error` and an `end` if there is room for those; `WriteError` then ends the worker with
+an exit status of its own.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 
-from mobench_lang.protocol import Message
+from mobench_lang.protocol import End, Fault, Message
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -36,16 +38,29 @@ class Writer:
 
     def emit(self, message: Message) -> None:
         """Append one event; raises WriteError with the file cut back to whole lines."""
-        rest = memoryview(message.model_dump_json(by_alias=True).encode() + b"\n")
-        size = self._size + len(rest)
+        try:
+            self._append(message)
+        except OSError as error:
+            failed = WriteError(error, self.path)
+            t = time.monotonic_ns()
+            with contextlib.suppress(OSError):  # this may be shorter than what did not fit
+                self._append(
+                    Fault(t=t, code=failed.code, message=f"the events cannot be written: {error.strerror}"),
+                    End(t=t, status="failed"),
+                )
+            raise failed from error
+
+    def _append(self, *messages: Message) -> None:
+        lines = b"".join(message.model_dump_json(by_alias=True).encode() + b"\n" for message in messages)
+        rest = memoryview(lines)
         try:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
+        except OSError:
             with contextlib.suppress(OSError):  # /dev/full and pipes have no length
                 os.ftruncate(self._fd, self._size)
-            raise WriteError(error, self.path) from error
-        self._size = size
+            raise
+        self._size += len(lines)
 
     def close(self) -> None:
         """Bring the file to the disk and close it."""

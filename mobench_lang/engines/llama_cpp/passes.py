@@ -172,17 +172,18 @@ class Runner:
             self.marks.reset()
             accepted = time.monotonic_ns()
             if talk.added is not None:
-                added = talk.added[turn]
-                ids = pending + self.model.tokenize(added, first=not turn, special=True)
-                chars = len(added)
+                ids = pending + self.model.tokenize(talk.added[turn], first=not turn, special=True)
             else:
                 ids = self._beyond(self.model.tokenize(whole, first=True, special=True))
-                chars = len(self.model.text(ids)) if len(self.cached) > self.workload.depth else len(whole)
             if not ids:
                 raise WorkerError("bad_job", f"turn {turn} of the conversation {talk.conversation.id!r} has no tokens")
             self._fits(len(ids), self.workload.output_tokens)
             before = len(self.cached)
             timing = self.loop.sampled(ids, self.workload.output_tokens, chain, self.ends)
+            if talk.added is not None:
+                chars = len(talk.added[turn])
+            else:
+                chars = len(self.model.text(ids)) if before > self.workload.depth else len(whole)
             self.cached += [*ids, *timing.tokens[:-1]]
             over = timing.finish == "eos"
             pending = [] if over or not timing.tokens else [timing.tokens[-1]]

@@ -9,6 +9,7 @@ running text.
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from dataclasses import dataclass
 
@@ -65,6 +66,8 @@ class Scorer:
                 total += likelihood
                 greedy = greedy and best
         self._cached = ids[:-1]
+        if not math.isfinite(total):
+            raise WorkerError("decode_failed", f"the score {name!r} is no finite number")
         scored = Scored(id=name, logprob=total, tokens=len(ids) - text.prompt, greedy=greedy)
         return scored, start, time.monotonic_ns()
 

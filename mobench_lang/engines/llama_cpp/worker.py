@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -120,7 +121,15 @@ def read_job(path: Path) -> Job:
         raise WorkerError("bad_job", f"engine.extra: unknown parameters {', '.join(sorted(job.engine.extra))}")
     if job.workload is None and not job.scores:
         raise WorkerError("bad_job", "the job has neither a workload nor scores")
+    if _has_nul(raw):
+        raise WorkerError("bad_job", "a text has a NUL character, which the engine cannot take")
     return job
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_nul, value.values()))
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def place(wanted: tuple[int, ...] | str | None) -> tuple[int, ...] | None:
@@ -144,14 +153,10 @@ def place(wanted: tuple[int, ...] | str | None) -> tuple[int, ...] | None:
 
 def physical_cores(cpus: tuple[int, ...]) -> int:
     """How many cores a set of cpus has, two hyper-threads being one core."""
-    cores = set()
-    for cpu in cpus:
-        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
-        try:
-            cores.add(((topology / "physical_package_id").read_text(), (topology / "core_id").read_text()))
-        except OSError:
-            return len(cpus)
-    return max(len(cores), 1)
+    try:  # numbers of cores begin anew in each cluster of a phone; who shares a core does not
+        return len({Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text() for cpu in cpus})
+    except OSError:
+        return len(cpus)
 
 
 def verify(model: JobModel) -> str:
@@ -211,13 +216,13 @@ def _measure(job: Job, out: Writer, marks: Marks, affinity: tuple[int, ...] | No
     out.emit(
         Used(
             t=time.monotonic_ns(), engine="llama_cpp", build=library.build(),
-            backend=gpus[0].backend if gpus and layers else "cpu",
+            backend=(job.engine.backend or gpus[0].backend) if gpus and layers else "cpu",
             devices=tuple(f"{d.name} ({d.description})" for d in there), model_desc=description, model_type=kind,
             model_params=parameters, model_size=bytes_, model_sha256=sha256, n_ctx=context.n_ctx,
             n_ctx_train=model.n_ctx_train, n_batch=context.n_batch, n_ubatch=context.n_ubatch,
             n_threads=context.n_threads, n_threads_batch=context.n_threads_batch, n_gpu_layers=layers,
             flash_attention=context.flash_attention, type_k=context.type_k, type_v=context.type_v,
-            mmap=model.mapped or mapped(job.model.path), affinity=affinity,
+            mmap=model.mapped or mapped(job.model.path), affinity=affinity, buffers={**model.buffers, **context.buffers},
         )
     )  # fmt: skip
 

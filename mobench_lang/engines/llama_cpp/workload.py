@@ -49,14 +49,6 @@ def check(workload: JobWorkload) -> None:
     for talk in workload.conversations or ():
         if talk.rendered is not None and len(talk.rendered) != len(talk.turns):
             raise WorkerError("bad_job", f"the conversation {talk.id!r} must have a rendered text for each turn")
-    counts = {
-        "prompt_tokens": workload.prompt_tokens or 0,
-        "output_tokens": workload.output_tokens,
-        "depth": workload.depth,
-    }
-    for name, value in counts.items():
-        if value < 0:
-            raise WorkerError("bad_job", f"{name} is {value}; it must not be negative")
     if not workload.prompt_tokens and workload.conversations is None and not workload.output_tokens:
         raise WorkerError("bad_job", "the workload has neither a prompt nor an output")
 
