@@ -192,9 +192,7 @@ def test_duration_repeats_until_it_has_passed(runner: Path, tiny: Path, tmp_path
 # ---------------------------------------------------------------- what cannot be done
 
 
-def fails(
-    program: Path | list[str], folder: Path, asked: object, code: str, *, status: int = 1, **how: Any
-) -> str:
+def fails(program: Path | list[str], folder: Path, asked: object, code: str, *, status: int = 1, **how: Any) -> str:
     argv = [str(program)] if isinstance(program, Path) else program
     found, events, stderr = launch(argv, folder, asked, **how)
     assert found == status, stderr

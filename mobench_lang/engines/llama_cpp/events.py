@@ -1,8 +1,8 @@
 """Writing `events.jsonl`: whole lines, one system call each, nothing buffered.
 
 In: messages of the protocol. Out: lines in a file. A line that does not fit (full disk) is cut off again, so the file
-always ends with a whole line, an `error` and an `end` if there is room for those; `WriteError` then ends the worker with
-an exit status of its own.
+always ends with a whole line, an `error` and an `end` if there is room for those; `WriteError` then ends the worker
+with an exit status of its own.
 """
 
 from __future__ import annotations

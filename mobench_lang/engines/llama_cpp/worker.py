@@ -154,7 +154,9 @@ def place(wanted: tuple[int, ...] | str | None) -> tuple[int, ...] | None:
 def physical_cores(cpus: tuple[int, ...]) -> int:
     """How many cores a set of cpus has, two hyper-threads being one core."""
     try:  # numbers of cores begin anew in each cluster of a phone; who shares a core does not
-        return len({Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text() for cpu in cpus})
+        return len(
+            {Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text() for cpu in cpus}
+        )
     except OSError:
         return len(cpus)
 
@@ -222,7 +224,8 @@ def _measure(job: Job, out: Writer, marks: Marks, affinity: tuple[int, ...] | No
             n_ctx_train=model.n_ctx_train, n_batch=context.n_batch, n_ubatch=context.n_ubatch,
             n_threads=context.n_threads, n_threads_batch=context.n_threads_batch, n_gpu_layers=layers,
             flash_attention=context.flash_attention, type_k=context.type_k, type_v=context.type_v,
-            mmap=model.mapped or mapped(job.model.path), affinity=affinity, buffers={**model.buffers, **context.buffers},
+            mmap=model.mapped or mapped(job.model.path), affinity=affinity,
+            buffers=model.buffers | context.buffers,
         )
     )  # fmt: skip
 
