@@ -103,9 +103,10 @@ def main() -> int:
 def rounds(
     pairs: Mapping[str, Path], bench: Path | None, model: Path, count: int, threads: int, rng: random.Random
 ) -> list[dict[str, Any]]:
-    """Measure all rounds: tests and pairs alternate, the order inside a pair is random. `pairs` has the runner that is
-    held against each other instrument."""
+    """Measure all rounds: tests and pairs alternate, the order inside a pair and the pages that a process gets are
+    random. `pairs` has the runner that is held against each other instrument."""
     rows = []
+    pages = parity.Pages(rng)
     for number in range(count):
         for test, (prompt, output) in parity.TESTS.items():
             for other, program in pairs.items():
@@ -113,6 +114,7 @@ def rounds(
                 rng.shuffle(tools)
                 row: dict[str, Any] = {"round": number, "test": test, "against": other, "first": tools[0]}
                 for tool in tools:
+                    pages.shuffle()
                     if tool == "runner":
                         ns = launch(program, model, prompt, output, threads)
                     elif tool == "worker":

@@ -5,6 +5,10 @@
  */
 #include "runner.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 _Noreturn void mobench_launch(const char *job_path, const char *events_path);
 int sample_main(int argc, char **argv);
 int probe_main(int argc, char **argv);
@@ -16,6 +20,9 @@ _Noreturn void mobench_launch(const char *job_path, const char *events_path) {
     static Job job;
     static Engine engine;
     char sha256[65];
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 17); /* large buffers get pages of their own, as musl places them (ADR 20) */
+#endif
     open_events(events_path);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
