@@ -72,7 +72,7 @@ def runner(r: dict[str, Any]) -> str:
     return f"""## The runner beside llama-bench and the worker
 
 As above, for the instrument of devices: against `llama-bench` two programs from one tree of objects, against the worker the
-same shared objects. {r["threads"]} thread, at priority {m["nice"]}. Goal: the 90 % interval within ± 3 %, at most 5 µs per token.
+same shared objects. Every process gets other pages of memory, in random order. {r["threads"]} thread, at priority {m["nice"]}. Goal: the 90 % interval within ± 3 %, at most 5 µs per token.
 
 {table(("test", "pairs", "other tok/s", "runner tok/s", "median ratio", "90 % interval", "goal"), rows)}
 The runner's loop adds {loop["random_ns"]} ns per random token and {loop["text_ns"]} ns per sampled one.

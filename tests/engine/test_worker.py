@@ -268,7 +268,7 @@ def test_jobs_that_cannot_be_understood(run: Run) -> None:
     fails(run, "bad_job", "'q9_9'", engine={"type_k": "q9_9"}, status=2)
     fails(run, "bad_job", "either prompt_tokens or conversations", conversations=CHAT, status=2)
     fails(run, "bad_job", "neither a prompt nor an output", prompt_tokens=0, output_tokens=0, status=2)
-    fails(run, "bad_job", "output_tokens is -1", output_tokens=-1, status=2)
+    fails(run, "bad_job", "output_tokens", output_tokens=-1, status=2)
 
 
 def test_a_job_that_is_no_json(tmp_path: Path) -> None:
