@@ -9,9 +9,9 @@ DEMO := demo
 # The measuring runners that the tests run: of this machine, and of a phone (under qemu).
 RUNNERS := host android-arm64+dotprod
 BENCHES := parity runner host_cost sampler startup language store boards phones
-# Tests wait for devices more than they compute; those of a file share what it set up.
+# Tests wait for devices more than they compute; those of a file share what it set up, and conftest.py orders the files.
 JOBS ?= 3
-PARALLEL = -n $(JOBS) --dist loadfile
+PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Ours to lint; embedded data and golden texts are not code.
 CODE := mobench_lang targets specs tests benchmarks .ci
 PATHS = $(wildcard $(CODE))

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
+TARGETS = Path(__file__).parent / "targets"
 
 Golden = Callable[[str, str], None]
 
@@ -40,7 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run nothing but the tests with golden files when these are to be rewritten."""
+    """Begin with the tests of devices, which take longest; and run nothing but the tests with golden files when these are
+    to be rewritten."""
+    items.sort(key=lambda item: TARGETS not in item.path.parents)
     if config.getoption("--update-golden"):
         chosen = [item for item in items if "golden" in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
