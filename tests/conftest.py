@@ -41,8 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the tests of devices, which take longest; and run nothing but the tests with golden files when these are
-    to be rewritten."""
+    """Begin with the tests of devices, which take longest; and run nothing but the tests with golden files when these
+    are to be rewritten."""
     items.sort(key=lambda item: TARGETS not in item.path.parents)
     if config.getoption("--update-golden"):
         chosen = [item for item in items if "golden" in getattr(item, "fixturenames", ())]
