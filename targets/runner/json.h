@@ -127,6 +127,21 @@ static inline char *json_string(JsonReader *r) {
 
 static inline Json *json_value(JsonReader *r);
 
+/* The name of an object's next member, with its colon; NULL with a fault. */
+static inline char *json_name(JsonReader *r, const Json *object) {
+    if (object->count == JSON_NAMES) return r->fault = "an object has too many names", NULL;
+    if (*r->at != '"') return r->fault = "a name is missing", NULL;
+    char *name = json_string(r);
+    if (name == NULL) return NULL;
+    json_space(r);
+    if (*r->at == ':') r->at++;
+    else r->fault = "a colon is missing";
+    for (Json *other = object->first; other != NULL; other = other->next)
+        if (strcmp(other->key, name) == 0) r->fault = "a name stands twice";
+    if (r->fault != NULL) return free(name), NULL;
+    return name;
+}
+
 static inline void json_members(JsonReader *r, Json *node, char close) {
     Json **tail = &node->first;
     r->at++;
@@ -138,17 +153,8 @@ static inline void json_members(JsonReader *r, Json *node, char close) {
             r->at++;
             json_space(r);
         }
-        if (node->type == JSON_OBJECT) {
-            if (*r->at != '"') { r->fault = "a name is missing"; return; }
-            if (node->count == JSON_NAMES) { r->fault = "an object has too many names"; return; }
-            if ((key = json_string(r)) == NULL) return;
-            json_space(r);
-            if (*r->at == ':') r->at++;
-            else r->fault = "a colon is missing";
-            for (Json *other = node->first; other != NULL; other = other->next)
-                if (strcmp(other->key, key) == 0) r->fault = "a name stands twice";
-        }
-        Json *value = r->fault != NULL ? NULL : json_value(r);
+        if (node->type == JSON_OBJECT && (key = json_name(r, node)) == NULL) return;
+        Json *value = json_value(r);
         if (value == NULL) { free(key); return; }
         value->key = key;
         *tail = value;
