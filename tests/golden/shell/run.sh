@@ -490,6 +490,7 @@ $failed"
     done <<END
 $lines
 END
+    cat "$MB_PROC/uptime" 2>/dev/null >"$MB_ROOT/put_back" # some gauges need a while to notice
     if [ -z "$failed" ]; then
         rm -f "$MB_ROOT/changed"
         return 0
