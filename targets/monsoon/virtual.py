@@ -72,8 +72,9 @@ class VirtualUnits(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no 
         return {"sampling": False, "usb": 2}
 
     def _keep(self, **changes: Any) -> None:
-        path = self._phone / "meter-unit.json"
-        path.write_text(json.dumps(self._kept() | changes), "utf-8")
+        part = self._phone / "meter-unit.json.part"
+        part.write_text(json.dumps(self._kept() | changes), "utf-8")
+        part.replace(self._phone / "meter-unit.json")
 
     def _present(self) -> None:
         if self._fault("unplugged", False):
